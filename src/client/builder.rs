@@ -1,0 +1,237 @@
+//! Making a client. Every bad value is an error here, not at the first request.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::TrackerClient;
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::record::check_namespace;
+use crate::schema::{ATTRIBUTES, Codec, Data, KeySchema};
+use crate::status::StatusSet;
+use crate::table::{RequestPolicy, Table};
+use crate::time::{Clock, SystemClock};
+
+/// A lease or retention longer than this is a mistake in its unit.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+/// DynamoDB's limit for a sort key's value.
+const MAX_SORT_KEY_BYTES: usize = 1024;
+/// DynamoDB's limit for the name of a key attribute.
+const MAX_KEY_NAME_BYTES: usize = 255;
+/// More errors than this would take too much of an item's 400 KB.
+const MAX_ERROR_HISTORY: usize = 50;
+
+/// A client in the making.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sdk_client = dynamo_tracker::embedded::Embedded::in_memory().await?.client();
+/// use std::time::Duration;
+/// use dynamo_tracker::TrackerClient;
+///
+/// let client = TrackerClient::<String>::builder(sdk_client)
+///     .table("tasks")
+///     .namespace("orders")
+///     .lease(Duration::from_secs(60))
+///     .max_attempts(5)
+///     .retention(Duration::from_secs(7 * 24 * 3600))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub struct TrackerClientBuilder<D> {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+    namespace: String,
+    lease: Duration,
+    max_attempts: u32,
+    skew: Duration,
+    statuses: StatusSet,
+    key: KeySchema,
+    retention: Option<Duration>,
+    error_history: usize,
+    clock: Arc<dyn Clock>,
+    requests: RequestPolicy,
+    data: PhantomData<fn() -> D>,
+}
+
+impl<D: Data> TrackerClientBuilder<D> {
+    pub(super) fn new(client: aws_sdk_dynamodb::Client) -> Self {
+        Self {
+            client,
+            table: String::new(),
+            namespace: String::new(),
+            lease: Duration::from_secs(900),
+            max_attempts: 3,
+            skew: Duration::from_secs(1),
+            statuses: StatusSet::default(),
+            key: KeySchema { partition: "id".to_owned(), sort: None },
+            retention: None,
+            error_history: 10,
+            clock: Arc::new(SystemClock),
+            requests: RequestPolicy::default(),
+            data: PhantomData,
+        }
+    }
+
+    /// The table's name or ARN. Required.
+    pub fn table(mut self, name: impl Into<String>) -> Self {
+        self.table = name.into();
+        self
+    }
+
+    /// The use case that the ids belong to; one table serves many. Not empty, without `#`. Required.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long a worker may work before another may take the task over. 900 seconds by default, as long as a Lambda
+    /// function can run. Longer than the skew.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How often a task is tried before it is exhausted. 3 by default, at least 1.
+    pub fn max_attempts(mut self, limit: u32) -> Self {
+        self.max_attempts = limit;
+        self
+    }
+
+    /// The clock error that is tolerated between machines. 1 second by default. A task is taken over that much after its
+    /// lease has ended.
+    pub fn skew(mut self, skew: Duration) -> Self {
+        self.skew = skew;
+        self
+    }
+
+    /// The codes and names of the states.
+    pub fn statuses(mut self, statuses: StatusSet) -> Self {
+        self.statuses = statuses;
+        self
+    }
+
+    /// The name of the table's partition key, a string. `id` by default.
+    pub fn key_attribute(mut self, name: impl Into<String>) -> Self {
+        self.key.partition = name.into();
+        self
+    }
+
+    /// The name of the table's sort key, a string, and the value that every tracker has there. None by default.
+    pub fn sort_key(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.key.sort = Some((name.into(), value.into()));
+        self
+    }
+
+    /// How long a task is kept once it is over: succeeded, exhausted or ignored. For ever by default.
+    ///
+    /// From then on it is as good as gone: a start begins it anew, whether or not DynamoDB has deleted it.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
+    /// How many errors are kept in a record, the latest. 10 by default, from 1 to 50.
+    pub fn error_history(mut self, kept: usize) -> Self {
+        self.error_history = kept;
+        self
+    }
+
+    /// Where the time comes from. The machine's clock by default.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How requests are retried.
+    pub fn requests(mut self, policy: RequestPolicy) -> Self {
+        self.requests = policy;
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: a value is missing or no good; the message says which and why.
+    pub fn build(self) -> Result<TrackerClient<D>, Error> {
+        check_table(&self.table)?;
+        check_namespace(&self.namespace)?;
+        check_lease(self.lease, self.skew)?;
+        check_max_attempts(self.max_attempts)?;
+        check_key(&self.key)?;
+        if let Some(retention) = self.retention {
+            let sensible = (Duration::from_secs(1)..=LONGEST).contains(&retention);
+            check(sensible, "the retention must be from one second to ten years")?;
+        }
+        let sensible = (1..=MAX_ERROR_HISTORY).contains(&self.error_history);
+        check(sensible, "the history of errors must be from 1 to 50")?;
+        let context = Context {
+            table: Table::new(self.client, self.table, self.key.clone(), self.requests),
+            codec: Codec { key: self.key, statuses: self.statuses },
+            namespace: self.namespace,
+            lease: self.lease,
+            max_attempts: self.max_attempts,
+            skew: self.skew,
+            retention: self.retention,
+            error_history: self.error_history,
+            clock: self.clock,
+        };
+        Ok(TrackerClient { context: Arc::new(context), data: PhantomData })
+    }
+}
+
+impl<D> fmt::Debug for TrackerClientBuilder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackerClientBuilder")
+            .field("table", &self.table)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(good: bool, message: &str) -> Result<(), Error> {
+    if good { Ok(()) } else { Err(Error::new(ErrorKind::InvalidArgument, message)) }
+}
+
+/// DynamoDB's naming rules (*Naming rules*, Amazon DynamoDB Developer Guide). An ARN names a table of another account.
+fn check_table(name: &str) -> Result<(), Error> {
+    check(!name.is_empty(), "the table's name is missing; set it with .table(\"…\")")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let good = name.starts_with("arn:") || ((3..=255).contains(&name.len()) && name.chars().all(plain));
+    let message =
+        format!("{name:?} can't name a table: that takes 3 to 255 letters, digits, '_', '-' and '.', or an ARN");
+    check(good, &message)
+}
+
+/// A lease that some clock could see ended before it began is none.
+pub(super) fn check_lease(lease: Duration, skew: Duration) -> Result<(), Error> {
+    check(lease >= Duration::from_millis(1) && lease <= LONGEST, "the lease must be from a millisecond to ten years")?;
+    check(lease > skew, "the lease must be longer than the skew, the clock error that is tolerated")
+}
+
+pub(super) fn check_max_attempts(limit: u32) -> Result<(), Error> {
+    check(limit >= 1, "max_attempts must be at least 1, or nothing could ever be started")
+}
+
+fn check_key(key: &KeySchema) -> Result<(), Error> {
+    let names: Vec<&str> =
+        std::iter::once(key.partition.as_str()).chain(key.sort.as_ref().map(|(name, _)| name.as_str())).collect();
+    for name in &names {
+        let len = name.len();
+        check((1..=MAX_KEY_NAME_BYTES).contains(&len), "a key attribute's name must be from 1 to 255 bytes long")?;
+        let message = format!("the key attribute {name:?} is also the name of one of the tracker's own attributes");
+        check(!ATTRIBUTES.contains(name), &message)?;
+    }
+    let distinct: HashSet<_> = names.iter().collect();
+    check(distinct.len() == names.len(), "partition key and sort key must have different names")?;
+    if let Some((_, value)) = &key.sort {
+        let len = value.len();
+        check((1..=MAX_SORT_KEY_BYTES).contains(&len), "the sort key's value must be from 1 to 1,024 bytes long")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The client: everything begins here.
+
+mod acquire;
+mod builder;
+mod new_task;
+mod operators;
+mod run;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+pub use builder::TrackerClientBuilder;
+pub use new_task::NewTask;
+pub use run::RunError;
+
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::expression;
+use crate::lease::Lease;
+use crate::protocol::StartOptions;
+use crate::record::{Loaded, TaskId, Tracker, Version};
+use crate::schema::{Data, RawData, to_value};
+use crate::table::{Want, Written};
+
+/// Tracks the tasks of one namespace in one table. Their data is a `D`.
+///
+/// Cheap to clone; clones share everything.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+/// # let sdk_client = store.client();
+/// use dynamo_tracker::{StartOptions, TrackerClient};
+///
+/// let client = TrackerClient::<u64>::builder(sdk_client).table("tasks").namespace("orders").build()?;
+/// client.create_table().await?;
+///
+/// let paid = client.run("order-42", StartOptions::new(), |mut lease| async move {
+///     lease.set_data(1999)?;
+///     Ok("paid")
+/// });
+/// assert_eq!(paid.await?, "paid");
+///
+/// let again = client.start("order-42").await.unwrap_err();
+/// assert!(again.is_already_succeeded());
+/// # Ok(()) }
+/// ```
+pub struct TrackerClient<D> {
+    context: Arc<Context>,
+    data: PhantomData<fn() -> D>,
+}
+
+impl<D> Clone for TrackerClient<D> {
+    fn clone(&self) -> Self {
+        Self { context: Arc::clone(&self.context), data: PhantomData }
+    }
+}
+
+impl<D> fmt::Debug for TrackerClient<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackerClient")
+            .field("table", &self.context.table.name)
+            .field("namespace", &self.context.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Data> TrackerClient<D> {
+    /// Begins a client on the user's own SDK client. Table and namespace must be set; the rest has defaults.
+    pub fn builder(client: aws_sdk_dynamodb::Client) -> TrackerClientBuilder<D> {
+        TrackerClientBuilder::new(client)
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.context.table.name
+    }
+
+    /// The namespace that this client's ids belong to.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.context.namespace
+    }
+
+    /// Makes the table, with payment per request and TTL on, and waits until it can be used. Returns whether this call
+    /// made it; a table that exists is left as it is, but for a TTL that is off.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: a table of that name exists, and has another key or its TTL on another attribute.
+    /// Else what DynamoDB refuses.
+    pub async fn create_table(&self) -> Result<bool, Error> {
+        self.context.table.create().await
+    }
+
+    /// Makes a pending task. Takes an id, or a [`NewTask`] with data and due time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`], with the record that exists; [`ErrorKind::InvalidArgument`] for a bad id; else what
+    /// DynamoDB refuses.
+    pub async fn create(&self, task: impl Into<NewTask<D>>) -> Result<Tracker<D>, Error> {
+        let task = task.into();
+        let id = self.id(&task.id)?;
+        let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
+        let mut record = Tracker::new(id.clone(), (), self.context.max_attempts, self.context.now());
+        record.due_time = task.due;
+        record.loaded = Loaded(Some(record.version()));
+        let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&id))?;
+        if let Written::Refused { item, repeated } = self.context.table.put_new(&id, item).await? {
+            let existing = self.context.decode(&id, item)?;
+            if !(repeated && is_version(&existing, record.version())) {
+                return Err(already_exists(existing, &id));
+            }
+        }
+        tracing::debug!(task = ?id, "created the task");
+        Ok(record.with_data(task.data.unwrap_or_default()))
+    }
+
+    /// Reads a task, consistently. `None` where there is none, or where its retention is over and DynamoDB has just not
+    /// deleted it yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreadable`] where the item is no tracker, or its data no `D`; [`ErrorKind::InvalidArgument`] for a
+    /// bad id; else what DynamoDB refuses.
+    pub async fn load(&self, id: impl AsRef<str>) -> Result<Option<Tracker<D>>, Error> {
+        let id = self.id(id.as_ref())?;
+        let item = self.context.table.get(&id).await?;
+        let record = self.context.decode(&id, item)?;
+        record.filter(|record| !record.has_expired(self.context.now())).map(Tracker::typed).transpose()
+    }
+
+    /// Takes a task, as the client was built to. See [`start_with`](Self::start_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`start_with`](Self::start_with).
+    pub async fn start(&self, id: impl AsRef<str>) -> Result<Lease<D>, Error> {
+        self.start_with(id, StartOptions::new()).await
+    }
+
+    /// Takes a task: one conditional write, which makes the task if there is none.
+    ///
+    /// Where it must be refused, the error says why ([`Error::refusal`]) and has the record ([`Error::tracker_as`]), with
+    /// no further request. [`run`](Self::run) does this, the work and the outcome in one call.
+    ///
+    /// # Errors
+    ///
+    /// A refusal ([`Error::is_refused`]); [`ErrorKind::InvalidArgument`] for a bad id or option; [`ErrorKind::Unreadable`]
+    /// where the data is no `D`, which is recorded as a failed attempt; else what DynamoDB refuses.
+    pub async fn start_with(&self, id: impl AsRef<str>, options: StartOptions) -> Result<Lease<D>, Error> {
+        let id = self.id(id.as_ref())?;
+        let span = tracing::debug_span!("start", task = ?id);
+        async {
+            let (held, data) = acquire::acquire(&self.context, id, options).await?;
+            let held = Arc::new(held);
+            match held.record().with_data(data).typed() {
+                Ok(Tracker { data, .. }) => Ok(Lease::new(held, data)),
+                Err(error) => Err(acquire::give_up(&held, error).await),
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Writes a record whole, as it is in memory, provided that the stored one is still the one that was loaded.
+    ///
+    /// A record from [`Tracker::new`] is written provided that there is none yet. This is the original's way of doing
+    /// things, for what no other call does. Attributes of others on the item are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Changed`], with the stored record, where it is another one by now; else what DynamoDB refuses.
+    pub async fn dump(&self, tracker: &mut Tracker<D>) -> Result<(), Error> {
+        let (id, seen) = (tracker.id.clone(), tracker.loaded.0);
+        let update_time = std::mem::replace(&mut tracker.update_time, self.context.now());
+        let written = self.write_whole(tracker, seen).await;
+        match &written {
+            Ok(()) => tracker.loaded = Loaded(Some(tracker.version())),
+            Err(_) => tracker.update_time = update_time,
+        }
+        written.map_err(|error| error.about(&id))
+    }
+
+    async fn write_whole(&self, tracker: &Tracker<D>, seen: Option<Version>) -> Result<(), Error> {
+        let (context, id) = (&self.context, &tracker.id);
+        let item = context.codec.encode(tracker, Some(to_value(&tracker.data)?))?;
+        let update = expression::dump(item, seen, &context.codec);
+        if let Written::Refused { item, repeated } =
+            context.table.update("dump it", id, update, Want::default()).await?
+        {
+            let stored = context.decode(id, item)?;
+            if !(repeated && is_version(&stored, tracker.version())) {
+                return Err(changed(stored, id));
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self, id: &str) -> Result<TaskId, Error> {
+        Ok(TaskId::new(&self.context.namespace, id)?)
+    }
+}
+
+/// Whether the stored record is of the version that we wrote: after the request was sent twice, it is the first copy's.
+fn is_version(stored: &Option<Tracker<RawData>>, written: Version) -> bool {
+    stored.as_ref().is_some_and(|stored| stored.version() == written)
+}
+
+fn already_exists(existing: Option<Tracker<RawData>>, id: &TaskId) -> Error {
+    let state = existing.as_ref().map_or("unknown".to_owned(), |record| record.status.to_string());
+    let message = format!("it exists already, and is {state}; start it, or create one with another id");
+    Error::new(ErrorKind::AlreadyExists, message).with_tracker(existing).about(id)
+}
+
+/// The error for a write that was bound to a record which is not there any more.
+pub(crate) fn changed(stored: Option<Tracker<RawData>>, id: &TaskId) -> Error {
+    let (kind, state) = match &stored {
+        Some(record) => (ErrorKind::Changed, format!("it has changed since, and is {} now", record.status)),
+        None => (ErrorKind::NotFound, "there is no such task any more".to_owned()),
+    };
+    Error::new(kind, format!("nothing was written: {state}; load it again and decide anew"))
+        .with_tracker(stored)
+        .about(id)
+}

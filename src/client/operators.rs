@@ -1,0 +1,101 @@
+//! What people do to tasks without holding their lock.
+
+use super::{TrackerClient, changed};
+use crate::error::{Error, ErrorKind};
+use crate::expression;
+use crate::protocol::{Operate, Operation};
+use crate::record::Tracker;
+use crate::schema::{Data, RawData};
+use crate::status::Status;
+use crate::table::{Want, Written};
+
+/// Each is bound to the record that was seen, and writes nothing where it has changed since.
+impl<D: Data> TrackerClient<D> {
+    /// Puts an exhausted or ignored task back to pending, with all its attempts before it. Its errors stay.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::<()>::builder(store.client())
+    /// #     .table("tasks").namespace("demo").max_attempts(1).build()?;
+    /// # client.create_table().await?;
+    /// client.start("order-42").await?.fail("no paper").await?;
+    /// let exhausted = client.load("order-42").await?.expect("it exists");
+    /// let pending = client.redrive(&exhausted).await?;
+    /// assert_eq!(pending.attempts, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Changed`] where `seen` is neither exhausted nor ignored, or the task is not as seen any more;
+    /// [`ErrorKind::NotFound`]; else what DynamoDB refuses.
+    pub async fn redrive(&self, seen: &Tracker<D>) -> Result<Tracker<D>, Error> {
+        self.operate(seen, Operation::Redrive).await
+    }
+
+    /// Decides that a task is not to be done. Whoever works on it loses the lease.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Changed`] where `seen` has succeeded or is ignored, or the task is not as seen any more;
+    /// [`ErrorKind::NotFound`]; else what DynamoDB refuses.
+    pub async fn ignore(&self, seen: &Tracker<D>) -> Result<Tracker<D>, Error> {
+        self.operate(seen, Operation::Ignore).await
+    }
+
+    /// Takes the lock away from whoever has it, so that the task can be started at once. The attempt stays counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Changed`] where `seen` has no lock, or the task is not as seen any more; [`ErrorKind::NotFound`];
+    /// else what DynamoDB refuses.
+    pub async fn unlock(&self, seen: &Tracker<D>) -> Result<Tracker<D>, Error> {
+        self.operate(seen, Operation::Unlock).await
+    }
+
+    /// Deletes a task, whatever state it is in, and returns what it was. `None` where there was none.
+    ///
+    /// Whoever works on it loses the lease. Its generation begins again at 1 if it is made again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::Unreadable`] where the item was no tracker, although it
+    /// is deleted; else what DynamoDB refuses.
+    pub async fn delete(&self, id: impl AsRef<str>) -> Result<Option<Tracker<D>>, Error> {
+        let id = self.id(id.as_ref())?;
+        let item = self.context.table.delete(&id).await?;
+        tracing::info!(task = ?id, "deleted the task");
+        self.context.decode(&id, item)?.map(Tracker::typed).transpose()
+    }
+
+    async fn operate(&self, seen: &Tracker<D>, operation: Operation) -> Result<Tracker<D>, Error> {
+        let id = &seen.id;
+        if !operation.is_legal(seen) {
+            return Err(illegal(seen, operation));
+        }
+        let now = self.context.now();
+        let write = Operate::on(seen, operation, now, self.context.expire_at(now));
+        let update = expression::operate(&write, &self.context.codec);
+        let want = Want { item: true, within: None };
+        let record = match self.context.table.update(operation.name(), id, update, want).await? {
+            Written::Done(item) => self.context.decode_written(id, item)?,
+            Written::Refused { item, repeated } => match self.context.decode(id, item)? {
+                Some(stored) if repeated && write.is_in(&stored) => stored,
+                stored => return Err(changed(stored, id)),
+            },
+        };
+        tracing::info!(task = ?id, status = %record.status, "{}", operation.name());
+        Tracker::<RawData>::typed(record)
+    }
+}
+
+fn illegal<D>(seen: &Tracker<D>, operation: Operation) -> Error {
+    let locked = if seen.lock.is_some() { "locked" } else { "not locked" };
+    let state = match seen.status {
+        Status::InProgress => format!("{} and {locked}", seen.status),
+        status => status.to_string(),
+    };
+    let message = format!("can't {} it: that is for {}, and it is {state}", operation.name(), operation.expects());
+    Error::new(ErrorKind::Changed, message).about(&seen.id)
+}

@@ -1,0 +1,214 @@
+//! Start, work and outcome in one call.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use super::TrackerClient;
+use crate::error::Error;
+use crate::lease::{Held, Lease};
+use crate::protocol::StartOptions;
+use crate::record::Tracker;
+use crate::schema::Data;
+use crate::status::Status;
+use crate::work_error::WorkError;
+
+/// How a [`run`](TrackerClient::run) did not succeed. What was done and what was recorded differ in each.
+#[non_exhaustive]
+pub enum RunError<T> {
+    /// The task was refused, so the work was not run. The error says why, and has the record.
+    Refused(Error),
+    /// The start did not get through, so the work was not run.
+    NotStarted(Error),
+    /// The work failed, and that is recorded.
+    Failed {
+        /// The work's own error.
+        error: WorkError,
+        /// The record: failed, or exhausted.
+        tracker: Box<Tracker<()>>,
+    },
+    /// The work was run, but its outcome could not be recorded: it will be run again when the lease has ended. A success
+    /// is never recorded as a failure.
+    NotRecorded {
+        /// What came of the work.
+        outcome: Result<T, WorkError>,
+        /// Why it could not be recorded.
+        error: Error,
+    },
+    /// The work was run, but somebody else had taken the task by then, so that nothing was recorded.
+    LeaseLost {
+        /// What came of the work.
+        outcome: Result<T, WorkError>,
+        /// Who has it now, with the record.
+        error: Error,
+    },
+}
+
+impl<T> RunError<T> {
+    /// The tracker's error. `None` where the work failed, which is no error of the tracker's.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            RunError::Refused(error)
+            | RunError::NotStarted(error)
+            | RunError::NotRecorded { error, .. }
+            | RunError::LeaseLost { error, .. } => Some(error),
+            RunError::Failed { .. } => None,
+        }
+    }
+
+    /// The refusal, where the task was refused: an ordinary outcome.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Error> {
+        match self {
+            RunError::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn not_recorded(outcome: Result<T, WorkError>, error: Error) -> Self {
+        match error.is_lease_lost() {
+            true => RunError::LeaseLost { outcome, error },
+            false => RunError::NotRecorded { outcome, error },
+        }
+    }
+}
+
+impl<T> fmt::Display for RunError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Refused(error) | RunError::NotStarted(error) => error.fmt(f),
+            RunError::Failed { error, tracker } => {
+                let limit = tracker.max_attempts;
+                write!(
+                    f,
+                    "task {:?}: attempt {} of {limit} failed and is {} now: {error}",
+                    tracker.id, tracker.attempts, tracker.status
+                )
+            }
+            RunError::NotRecorded { outcome, error } => {
+                write!(f, "{error} (the work {}, and will be run again when the lease has ended)", went(outcome))
+            }
+            RunError::LeaseLost { outcome, error } => write!(f, "{error} (the work {})", went(outcome)),
+        }
+    }
+}
+
+fn went<T>(outcome: &Result<T, WorkError>) -> &'static str {
+    match outcome {
+        Ok(_) => "is done",
+        Err(_) => "failed",
+    }
+}
+
+impl<T> fmt::Debug for RunError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            RunError::NotStarted(error) => f.debug_tuple("NotStarted").field(error).finish(),
+            RunError::Failed { error, tracker } => {
+                f.debug_struct("Failed").field("error", error).field("tracker", tracker).finish()
+            }
+            RunError::NotRecorded { outcome, error } => {
+                f.debug_struct("NotRecorded").field("work", &went(outcome)).field("error", error).finish()
+            }
+            RunError::LeaseLost { outcome, error } => {
+                f.debug_struct("LeaseLost").field("work", &went(outcome)).field("error", error).finish()
+            }
+        }
+    }
+}
+
+impl<T> std::error::Error for RunError<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RunError::Failed { error, .. } => error.as_error().source(),
+            other => other.error().and_then(|error| error.source()),
+        }
+    }
+}
+
+impl<D: Data> TrackerClient<D> {
+    /// Takes the task, runs the work, and records the outcome: two writes in all.
+    ///
+    /// An `Err` from the work is recorded as a failure: the task may be taken again until its attempts are used up. A
+    /// panic is recorded likewise and goes on. A future that is dropped records nothing: the lease runs out, and the
+    /// attempt counted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::<String>::builder(store.client()).table("tasks").namespace("demo").build()?;
+    /// # client.create_table().await?;
+    /// use dynamo_tracker::{RunError, StartOptions};
+    ///
+    /// for _ in 0..2 {
+    ///     let result = client.run("order-42", StartOptions::new(), |mut lease| async move {
+    ///         let receipt = format!("paid in attempt {}", lease.attempt());
+    ///         lease.set_data(receipt.clone())?;
+    ///         Ok(receipt)
+    ///     });
+    ///     let receipt = match result.await {
+    ///         Ok(receipt) => receipt,
+    ///         Err(RunError::Refused(refused)) if refused.is_already_succeeded() => {
+    ///             refused.tracker_as::<String>().expect("a refusal has the record")?.data
+    ///         }
+    ///         Err(error) => return Err(error.into()),
+    ///     };
+    ///     assert_eq!(receipt, "paid in attempt 1");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`RunError`].
+    ///
+    /// # Panics
+    ///
+    /// Where the work does.
+    pub async fn run<T, F, Fut>(&self, id: impl AsRef<str>, options: StartOptions, work: F) -> Result<T, RunError<T>>
+    where
+        F: FnOnce(Lease<D>) -> Fut,
+        Fut: Future<Output = Result<T, WorkError>>,
+    {
+        let lease = match self.start_with(id, options).await {
+            Ok(lease) => lease,
+            Err(error) if error.is_refused() => return Err(RunError::Refused(error)),
+            Err(error) => return Err(RunError::NotStarted(error)),
+        };
+        let held = Arc::clone(&lease.held);
+        let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
+        let result = AssertUnwindSafe(async { work(lease).await }).catch_unwind().instrument(span).await;
+        match result {
+            Ok(outcome) => record(&held, outcome).await,
+            Err(panic) => {
+                if let Err(error) = record::<()>(&held, Err(WorkError::from_panic(&*panic))).await {
+                    tracing::warn!(task = ?held.id, "{error}");
+                }
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+/// Records what came of the work, unless the work has done so through its lease.
+async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunError<T>> {
+    if held.is_over() {
+        return outcome.map_err(|error| RunError::Failed { error, tracker: Box::new(held.record()) });
+    }
+    match outcome {
+        Ok(value) => match held.end_as(Status::Succeeded, None).await {
+            Ok(_) => Ok(value),
+            Err(error) => Err(RunError::not_recorded(Ok(value), error)),
+        },
+        Err(error) => match held.fail(&error).await {
+            Ok(tracker) => Err(RunError::Failed { error, tracker: Box::new(tracker) }),
+            Err(lost) => Err(RunError::not_recorded(Err(error), lost)),
+        },
+    }
+}

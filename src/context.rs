@@ -1,0 +1,51 @@
+//! What every call needs: the table, its form, the settings and the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::{Error, ErrorKind};
+use crate::record::{TaskId, Tracker};
+use crate::schema::{Codec, Item, RawData};
+use crate::table::Table;
+use crate::time::{Clock, plus, to_millis};
+
+/// Shared by a client, its clones and its leases.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) table: Table,
+    pub(crate) codec: Codec,
+    pub(crate) namespace: String,
+    pub(crate) lease: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) skew: Duration,
+    pub(crate) retention: Option<Duration>,
+    pub(crate) error_history: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Context {
+    /// The clock's time in whole milliseconds.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        to_millis(self.clock.now())
+    }
+
+    /// When DynamoDB may delete a task that is over at `now`: whole seconds, so never too early.
+    pub(crate) fn expire_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let expiry = plus(now, self.retention?);
+        DateTime::from_timestamp(expiry.timestamp().saturating_add(i64::from(expiry.timestamp_subsec_nanos() > 0)), 0)
+    }
+
+    /// The record of an item that DynamoDB showed, where it showed one.
+    pub(crate) fn decode(&self, id: &TaskId, item: Option<Item>) -> Result<Option<Tracker<RawData>>, Error> {
+        item.map(|item| self.codec.decode(item)).transpose().map_err(|error| error.about(id))
+    }
+
+    /// The record of an item that a write must have given back.
+    pub(crate) fn decode_written(&self, id: &TaskId, item: Option<Item>) -> Result<Tracker<RawData>, Error> {
+        let missing =
+            || Error::new(ErrorKind::Service, "DynamoDB took the write, but did not show the item; try again");
+        self.decode(id, item)?.ok_or_else(|| missing().about(id))
+    }
+}

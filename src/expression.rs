@@ -1,0 +1,338 @@
+//! The protocol's writes in DynamoDB's language: conditions and updates. No I/O.
+//!
+//! Each function says again what `permits` and `apply` of the same write say in `protocol`. Attribute names that
+//! DynamoDB reserves (`lock`, `status`, `data`), and the key's, which the user chooses, stand behind a `#` placeholder.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use crate::error::Error;
+use crate::protocol::{Acquire, End, Exhaust, Extend, Operate, Operation, Path};
+use crate::record::{AttemptError, LockToken, Version};
+use crate::schema::{Codec, Item, attr, encode_errors, millis, number, seconds, string};
+use crate::status::Status;
+use crate::time::minus;
+
+/// An `UpdateItem` but for its key. `Debug` leaves out the values.
+#[derive(Clone, Default)]
+pub(crate) struct Update {
+    pub(crate) condition: String,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: Item,
+    set: String,
+    remove: String,
+}
+
+impl fmt::Debug for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Update")
+            .field("condition", &self.condition)
+            .field("update", &self.update())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Update {
+    /// The update expression.
+    pub(crate) fn update(&self) -> String {
+        let mut text = String::with_capacity(self.set.len() + self.remove.len() + 16);
+        for (keyword, clauses) in [("SET ", &self.set), (" REMOVE ", &self.remove)] {
+            if !clauses.is_empty() {
+                text.push_str(keyword);
+                text.push_str(clauses);
+            }
+        }
+        text
+    }
+
+    fn value(&mut self, placeholder: &str, value: AttributeValue) -> &mut Self {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    fn name(&mut self, placeholder: &str, name: &str) -> &mut Self {
+        self.names.insert(placeholder.to_owned(), name.to_owned());
+        self
+    }
+
+    /// Adds assignments, such as `step = :step, update_time = :now`.
+    fn set(&mut self, clauses: &str) -> &mut Self {
+        append(&mut self.set, ", ", clauses);
+        self
+    }
+
+    fn remove(&mut self, names: &str) -> &mut Self {
+        append(&mut self.remove, ", ", names);
+        self
+    }
+
+    fn and(&mut self, clause: &str) -> &mut Self {
+        append(&mut self.condition, " AND ", clause);
+        self
+    }
+
+    /// Adds that `name` is as it was seen: absent, or this value.
+    fn and_seen(&mut self, name: &str, placeholder: &str, seen: Option<AttributeValue>) -> &mut Self {
+        match seen {
+            None => self.and(&format!("attribute_not_exists({name})")),
+            Some(value) => self.value(placeholder, value).and(&format!("{name} = {placeholder}")),
+        }
+    }
+
+    fn set_data(&mut self, data: Option<AttributeValue>) -> &mut Self {
+        match data {
+            None => self,
+            Some(data) => self.name("#data", attr::DATA).value(":data", data).set("#data = :data"),
+        }
+    }
+
+    fn set_or_remove(&mut self, name: &str, placeholder: &str, value: Option<AttributeValue>) -> &mut Self {
+        match value {
+            None => self.remove(name),
+            Some(value) => self.value(placeholder, value).set(&format!("{name} = {placeholder}")),
+        }
+    }
+}
+
+fn append(text: &mut String, separator: &str, part: &str) {
+    if !text.is_empty() {
+        text.push_str(separator);
+    }
+    text.push_str(part);
+}
+
+/// Takes the task.
+pub(crate) fn acquire(write: &Acquire, codec: &Codec) -> Update {
+    let mut update =
+        Update { set: String::with_capacity(400), condition: String::with_capacity(600), ..Update::default() };
+    update.name("#status", attr::STATUS).name("#lock", attr::LOCK);
+    update
+        .value(":in_progress", number(codec.statuses.code(Status::InProgress)))
+        .value(":token", string(write.token))
+        .value(":now", millis(write.now))
+        .value(":expires", millis(write.expires()))
+        .value(":max", number(write.max_attempts))
+        .value(":zero", number(0))
+        .value(":one", number(1));
+    update.set(
+        "#status = :in_progress, #lock = :token, lock_time = :now, lock_expire_time = :expires, update_time = :now, \
+         max_attempts = :max, step = :zero, generation = if_not_exists(generation, :zero) + :one",
+    );
+    update.set(match write.path {
+        Path::Ordinary => "attempts = if_not_exists(attempts, :zero) + :one",
+        Path::NextStage { .. } | Path::Replace { .. } => "attempts = :one",
+    });
+    update.set(match write.path {
+        Path::Ordinary | Path::NextStage { .. } => "create_time = if_not_exists(create_time, :now)",
+        Path::Replace { .. } => "create_time = :now",
+    });
+    update.remove("due_time, expire_at");
+    if let Path::Replace { .. } = write.path {
+        update.name("#data", attr::DATA).remove("#data, errors, last_lock");
+    }
+    update.set_or_remove(attr::LOCK_OWNER, ":owner", write.owner.as_deref().map(string));
+    acquire_condition(&mut update, write, codec);
+    update
+}
+
+fn acquire_condition(update: &mut Update, write: &Acquire, codec: &Codec) {
+    update.and("NOT #lock = :token AND NOT last_lock = :token");
+    match write.path {
+        Path::Ordinary => {
+            let startable = write.startable().iter().map(|status| codec.statuses.code(*status));
+            and_status_in(update, startable);
+            and_free(update, write);
+            if !write.force_execution {
+                update.and("attempts < :max");
+            }
+            and_due(update, write);
+            if !write.only_existing {
+                update.name("#pk", &codec.key.partition);
+                update.condition = format!("attribute_not_exists(#pk) OR ({})", update.condition);
+            }
+        }
+        Path::NextStage { generation } => {
+            update.value(":generation", number(generation)).and("generation = :generation");
+            and_status_in(update, write.previous_succeeded);
+            and_free(update, write);
+            and_due(update, write);
+        }
+        Path::Replace { generation } => {
+            update.value(":generation", number(generation)).and("generation = :generation");
+            // The attribute holds whole seconds, so the time's milliseconds make no difference to `<=`.
+            update.value(":now_seconds", seconds(write.now)).and("expire_at <= :now_seconds");
+        }
+    }
+}
+
+fn and_status_in(update: &mut Update, codes: impl IntoIterator<Item = u32>) {
+    let mut list = String::new();
+    for (at, code) in codes.into_iter().enumerate() {
+        let placeholder = format!(":status{at}");
+        append(&mut list, ", ", &placeholder);
+        update.value(&placeholder, number(code));
+    }
+    update.and(&format!("#status IN ({list})"));
+}
+
+fn and_free(update: &mut Update, write: &Acquire) {
+    if write.ignore_lock {
+        return;
+    }
+    let mut free = String::from("attribute_not_exists(#lock) OR lock_expire_time <= :ran_out");
+    update.value(":ran_out", millis(minus(write.now, write.skew)));
+    if let Some(held) = write.held {
+        update.value(":held", string(held));
+        free.push_str(" OR #lock = :held");
+    }
+    if write.reentrant && write.owner.is_some() {
+        free.push_str(" OR lock_owner = :owner");
+    }
+    update.and(&format!("({free})"));
+}
+
+fn and_due(update: &mut Update, write: &Acquire) {
+    if !write.force_execution {
+        update.and("(#status = :in_progress OR attribute_not_exists(due_time) OR due_time <= :now)");
+    }
+}
+
+/// Extends the lease, or keeps `data` as a checkpoint, or both.
+pub(crate) fn extend(write: &Extend, data: Option<AttributeValue>) -> Update {
+    let mut update = Update::default();
+    update
+        .name("#lock", attr::LOCK)
+        .value(":token", string(write.token))
+        .value(":step", number(write.step))
+        .value(":now", millis(write.now))
+        .set("step = :step, update_time = :now")
+        .and("#lock = :token AND step < :step");
+    if let Some(expires) = write.expires {
+        update.value(":expires", millis(expires)).set("lock_expire_time = :expires");
+    }
+    update.set_data(data);
+    update
+}
+
+/// Records an outcome, and `data` with it where it changed.
+pub(crate) fn end(write: &End, data: Option<AttributeValue>, codec: &Codec) -> Result<Update, Error> {
+    let mut update = Update::default();
+    set_unlocked(&mut update, Some(write.token), write.now);
+    update
+        .name("#status", attr::STATUS)
+        .value(":status", number(codec.statuses.code(write.status)))
+        .set("#status = :status")
+        .remove("due_time")
+        .and("#lock = :lock")
+        .set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds))
+        .set_data(data);
+    if let Some(attempts) = write.attempts {
+        update.value(":attempts", number(attempts)).set("attempts = :attempts");
+    }
+    if let Some(errors) = &write.errors {
+        update.value(":errors", encode_errors(errors)?).set("errors = :errors");
+    }
+    Ok(update)
+}
+
+/// Writes down that an abandoned task is exhausted. `errors` is the whole history.
+pub(crate) fn exhaust(write: &Exhaust, errors: &[AttemptError], codec: &Codec) -> Result<Update, Error> {
+    let mut update = Update::default();
+    set_unlocked(&mut update, write.lock, write.now);
+    update
+        .name("#status", attr::STATUS)
+        .value(":exhausted", number(codec.statuses.code(Status::Exhausted)))
+        .value(":in_progress", number(codec.statuses.code(Status::InProgress)))
+        .value(":generation", number(write.generation))
+        .value(":errors", encode_errors(errors)?)
+        .set("#status = :exhausted, errors = :errors")
+        .remove("due_time")
+        .and("#status = :in_progress AND generation = :generation")
+        .and_seen("#lock", ":lock", write.lock.map(string))
+        .and_seen(attr::LOCK_EXPIRE_TIME, ":expiry", write.lock_expire_time.map(millis));
+    Ok(update)
+}
+
+/// Does what an operator wants.
+pub(crate) fn operate(write: &Operate, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    set_unlocked(&mut update, write.lock, write.now);
+    update
+        .name("#status", attr::STATUS)
+        .value(":seen_status", number(codec.statuses.code(write.status)))
+        .value(":generation", number(write.generation))
+        .and("#status = :seen_status AND generation = :generation")
+        .and_seen("#lock", ":lock", write.lock.map(string));
+    match write.operation {
+        Operation::Redrive => {
+            update.value(":status", number(codec.statuses.code(Status::Pending))).value(":zero", number(0));
+            update.set("#status = :status, attempts = :zero").remove("due_time, expire_at");
+        }
+        Operation::Ignore => {
+            update.value(":status", number(codec.statuses.code(Status::Ignored)));
+            update.set("#status = :status").remove("due_time");
+            update.set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds));
+        }
+        Operation::Unlock => {}
+    }
+    update
+}
+
+/// Writes every attribute of `item`, and removes those of a record that it lacks, provided that the stored record is
+/// still the one that was loaded. Attributes that are not the record's are left alone.
+pub(crate) fn dump(item: Item, loaded: Option<Version>, codec: &Codec) -> Update {
+    const ALL: [(&str, &str, &str); 16] = [
+        ("#status", ":status", attr::STATUS),
+        ("attempts", ":attempts", attr::ATTEMPTS),
+        ("max_attempts", ":max_attempts", attr::MAX_ATTEMPTS),
+        ("generation", ":generation", attr::GENERATION),
+        ("create_time", ":create_time", attr::CREATE_TIME),
+        ("update_time", ":update_time", attr::UPDATE_TIME),
+        ("#lock", ":lock", attr::LOCK),
+        ("last_lock", ":last_lock", attr::LAST_LOCK),
+        ("step", ":step", attr::STEP),
+        ("lock_owner", ":lock_owner", attr::LOCK_OWNER),
+        ("lock_time", ":lock_time", attr::LOCK_TIME),
+        ("lock_expire_time", ":lock_expire_time", attr::LOCK_EXPIRE_TIME),
+        ("#data", ":data", attr::DATA),
+        ("errors", ":errors", attr::ERRORS),
+        ("due_time", ":due_time", attr::DUE_TIME),
+        ("expire_at", ":expire_at", attr::EXPIRE_AT),
+    ];
+    let mut update = Update::default();
+    update.name("#status", attr::STATUS).name("#lock", attr::LOCK).name("#data", attr::DATA);
+    let mut item = item;
+    for (name, placeholder, attribute) in ALL {
+        update.set_or_remove(name, placeholder, item.remove(attribute));
+    }
+    match loaded {
+        None => {
+            update.name("#pk", &codec.key.partition).and("attribute_not_exists(#pk)");
+        }
+        Some(seen) => {
+            update
+                .value(":seen_generation", number(seen.generation))
+                .value(":seen_status", number(codec.statuses.code(seen.status)))
+                .value(":seen_step", number(seen.step))
+                .value(":seen_update_time", millis(seen.update_time))
+                .and("generation = :seen_generation AND #status = :seen_status AND step = :seen_step")
+                .and("update_time = :seen_update_time");
+        }
+    }
+    update
+}
+
+/// Takes the lock off and remembers it as the last one.
+fn set_unlocked(update: &mut Update, lock: Option<LockToken>, now: DateTime<Utc>) {
+    update
+        .name("#lock", attr::LOCK)
+        .value(":now", millis(now))
+        .set("update_time = :now")
+        .remove("#lock, lock_owner, lock_time, lock_expire_time");
+    if let Some(lock) = lock {
+        update.value(":lock", string(lock)).set("last_lock = :lock");
+    }
+}

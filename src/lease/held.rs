@@ -1,0 +1,217 @@
+//! What a lease holds, without the type of its data: the writes under a lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::expression::{self, Update};
+use crate::protocol::{End, Extend};
+use crate::record::{LockToken, TaskId, Tracker};
+use crate::schema::RawData;
+use crate::status::Status;
+use crate::table::{Want, Written};
+use crate::time::{plus, to_millis};
+use crate::work_error::WorkError;
+
+/// A held lock. Shared by a [`Lease`](super::Lease) and whoever runs its work.
+pub(crate) struct Held {
+    context: Arc<Context>,
+    pub(crate) id: TaskId,
+    pub(crate) token: LockToken,
+    pub(crate) attempt: u32,
+    pub(crate) generation: u64,
+    lease: Duration,
+    state: Mutex<State>,
+    /// One write at a time, so that steps go out in their order.
+    writing: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    record: Tracker<()>,
+    /// Data that was set and not yet written.
+    unsaved: Option<AttributeValue>,
+    /// When the lease ends, on the process's monotonic clock.
+    deadline: Duration,
+    /// Whether an outcome was recorded or the lease lost.
+    over: bool,
+}
+
+impl Held {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        record: Tracker<()>,
+        token: LockToken,
+        lease: Duration,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            context,
+            id: record.id.clone(),
+            token,
+            attempt: record.attempts,
+            generation: record.generation,
+            lease,
+            state: Mutex::new(State { record, unsaved: None, deadline, over: false }),
+            writing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn record(&self) -> Tracker<()> {
+        self.state().record.clone()
+    }
+
+    pub(crate) fn time_left(&self) -> Duration {
+        self.state().deadline.saturating_sub(self.context.clock.monotonic())
+    }
+
+    /// Whether an outcome was recorded through this lease, or it is known to be lost.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().over
+    }
+
+    pub(crate) fn set_unsaved(&self, data: AttributeValue) {
+        self.state().unsaved = Some(data);
+    }
+
+    /// Extends the lease by its whole length from now.
+    pub(crate) async fn extend(&self) -> Result<(), Error> {
+        let _turn = self.writing.lock().await;
+        let begun = self.context.clock.monotonic();
+        let now = self.context.now();
+        let write = self.next_step(Some(to_millis(plus(now, self.lease))));
+        self.write_step(&write, expression::extend(&write, None)).await?;
+        self.state().deadline = begun + self.lease;
+        tracing::debug!(task = ?self.id, step = write.step, "extended the lease");
+        Ok(())
+    }
+
+    /// Writes the data that was set.
+    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+        let _turn = self.writing.lock().await;
+        let Some(data) = self.state().unsaved.clone() else { return Ok(()) };
+        let write = self.next_step(None);
+        self.write_step(&write, expression::extend(&write, Some(data))).await?;
+        self.state().unsaved = None;
+        tracing::debug!(task = ?self.id, step = write.step, "wrote a checkpoint");
+        Ok(())
+    }
+
+    fn next_step(&self, expires: Option<chrono::DateTime<chrono::Utc>>) -> Extend {
+        Extend { token: self.token, now: self.context.now(), step: self.state().record.step + 1, expires }
+    }
+
+    async fn write_step(&self, write: &Extend, update: Update) -> Result<(), Error> {
+        if let Some(record) = self.write("extend its lease", update).await?
+            && !write.is_in(record.shown.as_ref())
+        {
+            return Err(self.lost(record));
+        }
+        let mut state = self.state();
+        state.record = write.apply(state.record.clone());
+        Ok(())
+    }
+
+    /// Records a failure: failed while attempts are left, else exhausted.
+    pub(crate) async fn fail(&self, error: &WorkError) -> Result<Tracker<()>, Error> {
+        let status = End::status_of_failure(&self.state().record);
+        self.end_as(status, Some(error)).await
+    }
+
+    /// Gives the task back, and takes the attempt off the count.
+    pub(crate) async fn release(&self) -> Result<Tracker<()>, Error> {
+        let attempts = Some(self.attempt.saturating_sub(1));
+        self.state().unsaved = None;
+        self.end(End { attempts, ..self.ending(Status::Pending, None) }).await
+    }
+
+    /// Records that the task is `status` now. A failure drops the data that was set.
+    pub(crate) async fn end_as(&self, status: Status, error: Option<&WorkError>) -> Result<Tracker<()>, Error> {
+        if error.is_some() {
+            self.state().unsaved = None;
+        }
+        self.end(self.ending(status, error)).await
+    }
+
+    fn ending(&self, status: Status, error: Option<&WorkError>) -> End {
+        let now = self.context.now();
+        let error = error.map(|error| error.to_attempt_error(self.attempt, now));
+        let history = self.context.error_history;
+        End {
+            token: self.token,
+            now,
+            status,
+            attempts: None,
+            errors: error.map(|error| End::history(self.state().record.errors.clone(), &error, history)),
+            expire_at: status.is_final().then(|| self.context.expire_at(now)).flatten(),
+        }
+    }
+
+    async fn end(&self, write: End) -> Result<Tracker<()>, Error> {
+        let _turn = self.writing.lock().await;
+        let data = self.state().unsaved.clone();
+        let update = expression::end(&write, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
+        if let Some(refused) = self.write("record its outcome", update).await?
+            && !write.is_in(refused.shown.as_ref())
+        {
+            return Err(self.lost(refused));
+        }
+        let mut state = self.state();
+        state.over = true;
+        state.record = write.apply(state.record.clone());
+        tracing::info!(task = ?self.id, attempt = self.attempt, status = %write.status, "recorded the outcome");
+        Ok(state.record.clone())
+    }
+
+    /// Sends a write that is bound to our lock. `None` means that it is in.
+    async fn write(&self, action: &str, update: Update) -> Result<Option<Refused>, Error> {
+        if self.is_over() {
+            let message = format!("can't {action}: this lease has ended already; start the task again");
+            return Err(Error::new(ErrorKind::LeaseLost, message).about(&self.id));
+        }
+        let want = Want { item: false, within: Some(self.time_left()) };
+        match self.context.table.update(action, &self.id, update, want).await? {
+            Written::Done(_) => Ok(None),
+            Written::Refused { item, .. } => match self.context.decode(&self.id, item) {
+                Ok(shown) => Ok(Some(Refused { shown, unreadable: None })),
+                Err(error) => Ok(Some(Refused { shown: None, unreadable: Some(error) })),
+            },
+        }
+    }
+
+    fn lost(&self, refused: Refused) -> Error {
+        self.state().over = true;
+        let now = match &refused {
+            Refused { shown: Some(record), .. } => describe(record),
+            Refused { unreadable: Some(_), .. } => "its item can't be read".to_owned(),
+            Refused { .. } => "it was deleted".to_owned(),
+        };
+        let message = format!("the lease is lost, and nothing was written: {now}; stop this work, and start it again");
+        tracing::warn!(task = ?self.id, attempt = self.attempt, generation = self.generation, "lost the lease: {now}");
+        let error = Error::new(ErrorKind::LeaseLost, message).with_tracker(refused.shown).about(&self.id);
+        match refused.unreadable {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What DynamoDB showed when it refused a write.
+struct Refused {
+    shown: Option<Tracker<RawData>>,
+    unreadable: Option<Error>,
+}
+
+/// Who has the task now, for people.
+fn describe(record: &Tracker<RawData>) -> String {
+    match (&record.lock, record.lock_owner.as_deref()) {
+        (Some(_), owner) => format!("it was taken over by {}", owner.unwrap_or("another worker")),
+        (None, _) => format!("it was unlocked and is {} now", record.status),
+    }
+}

@@ -1,0 +1,156 @@
+//! The right to work on a task.
+
+mod held;
+mod mark_as;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::Error;
+use crate::record::{LockToken, TaskId, Tracker};
+use crate::schema::{Data, to_value};
+use crate::status::Status;
+use crate::work_error::WorkError;
+
+pub(crate) use held::Held;
+
+/// A task in hand: the right to work on it until the lease ends, and the means to record the outcome.
+///
+/// Each outcome is one conditional write, which succeeds only while the task is still locked with this lease's token.
+/// Otherwise nothing is written and the error is [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), with the record
+/// as it is now. A lease that is dropped releases nothing: it runs out, and its attempt counted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+/// # let client = dynamo_tracker::TrackerClient::<u32>::builder(store.client()).table("tasks").namespace("demo").build()?;
+/// # client.create_table().await?;
+/// let mut lease = client.start("page-7").await?;
+/// assert_eq!((lease.attempt(), lease.generation()), (1, 1));
+/// lease.set_data(200)?;
+/// let tracker = lease.succeed().await?;
+/// assert_eq!(tracker.data, 200);
+/// # Ok(()) }
+/// ```
+#[must_use = "a lease that is dropped releases nothing: record an outcome, or release it"]
+pub struct Lease<D> {
+    pub(crate) held: Arc<Held>,
+    data: D,
+}
+
+impl<D: Data> Lease<D> {
+    pub(crate) fn new(held: Arc<Held>, data: D) -> Self {
+        Self { held, data }
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn id(&self) -> &TaskId {
+        &self.held.id
+    }
+
+    /// The lock token: whoever has it may record the outcome.
+    #[must_use]
+    pub fn token(&self) -> LockToken {
+        self.held.token
+    }
+
+    /// Which attempt this is, counted from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.held.attempt
+    }
+
+    /// The fencing token: greater than that of every lease on this task before.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.held.generation
+    }
+
+    /// The record as it was last read or written, without its data, which is [`data`](Self::data).
+    #[must_use]
+    pub fn tracker(&self) -> Tracker<()> {
+        self.held.record()
+    }
+
+    /// How much of the lease is left, by this process's own monotonic clock.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.held.time_left()
+    }
+
+    /// When the lease ends, by the clock of whoever took it.
+    #[must_use]
+    pub fn expires(&self) -> Option<DateTime<Utc>> {
+        self.held.record().lock_expire_time
+    }
+
+    /// The task's data.
+    #[must_use]
+    pub fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// Changes the data. It is written with a success, or by [`checkpoint`](Self::checkpoint); a failure drops it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unwritable`](crate::ErrorKind::Unwritable): DynamoDB has no form for it. The data stays as it was.
+    pub fn set_data(&mut self, data: D) -> Result<(), Error> {
+        self.held.set_unsaved(to_value(&data).map_err(|error| error.about(self.id()))?);
+        self.data = data;
+        Ok(())
+    }
+
+    /// Changes the data and writes it now, so that the next attempt finds it even if this one fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_data`](Self::set_data); [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost); what DynamoDB refuses.
+    pub async fn checkpoint(&mut self, data: D) -> Result<(), Error> {
+        self.set_data(data)?;
+        self.held.checkpoint().await
+    }
+
+    /// Records that the work is done, with the data where it was changed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost); or what DynamoDB refuses, which means that the work is done
+    /// and that the record does not say so.
+    pub async fn succeed(self) -> Result<Tracker<D>, Error> {
+        self.end(Status::Succeeded, None).await
+    }
+
+    /// Records that the work failed: failed while attempts are left, else exhausted. Data that was set is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
+    pub async fn fail(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
+        self.held.fail(&error.into()).await
+    }
+
+    /// Gives the task back to whoever comes next. The attempt is not counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
+    pub async fn release(self) -> Result<Tracker<()>, Error> {
+        self.held.release().await
+    }
+
+    async fn end(self, status: Status, error: Option<&WorkError>) -> Result<Tracker<D>, Error> {
+        let record = self.held.end_as(status, error).await?;
+        Ok(record.with_data(self.data))
+    }
+}
+
+impl<D> fmt::Debug for Lease<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("tracker", &self.held.record()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Recording an outcome.
+
+use chrono::{DateTime, Utc};
+
+use crate::record::{AttemptError, LockToken, Tracker};
+use crate::status::Status;
+
+/// One write that ends a lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// The lock of whoever writes.
+    pub token: LockToken,
+    /// The time, in whole milliseconds.
+    pub now: DateTime<Utc>,
+    /// The state that the task goes to.
+    pub status: Status,
+    /// How many attempts count from now on; `None` leaves them.
+    pub attempts: Option<u32>,
+    /// The whole history with the new error; `None` leaves it.
+    pub errors: Option<Vec<AttemptError>>,
+    /// When DynamoDB may delete the item.
+    pub expire_at: Option<DateTime<Utc>>,
+}
+
+impl End {
+    /// The state that a failure leads to: failed while attempts are left, else exhausted.
+    #[must_use]
+    pub fn status_of_failure<D>(record: &Tracker<D>) -> Status {
+        if record.attempts < record.max_attempts { Status::Failed } else { Status::Exhausted }
+    }
+
+    /// `errors` and `error`, of which the latest `kept` stay.
+    #[must_use]
+    pub fn history(mut errors: Vec<AttemptError>, error: &AttemptError, kept: usize) -> Vec<AttemptError> {
+        errors.push(error.clone());
+        let surplus = errors.len().saturating_sub(kept);
+        errors.drain(..surplus);
+        errors
+    }
+
+    /// Whether DynamoDB would take this write on `record`.
+    #[must_use]
+    pub fn permits<D>(&self, record: Option<&Tracker<D>>) -> bool {
+        record.is_some_and(|record| record.lock == Some(self.token))
+    }
+
+    /// What the write makes of `record`, apart from its data.
+    #[must_use]
+    pub fn apply<D>(&self, mut record: Tracker<D>) -> Tracker<D> {
+        record.unlock_it();
+        record.status = self.status;
+        record.update_time = self.now;
+        record.due_time = None;
+        record.expire_at = self.expire_at;
+        if let Some(attempts) = self.attempts {
+            record.attempts = attempts;
+        }
+        if let Some(errors) = &self.errors {
+            record.errors.clone_from(errors);
+        }
+        record
+    }
+
+    /// Whether `record`, on which DynamoDB refused this write, shows that an earlier copy of it is already in.
+    ///
+    /// The lock that ended last is ours, with the state that we wanted. For a failure, the error must be ours as well:
+    /// a contender that found our lease run out may have written `exhausted` too, and that was not us.
+    #[must_use]
+    pub fn is_in<D>(&self, record: Option<&Tracker<D>>) -> bool {
+        record.is_some_and(|record| {
+            record.last_lock == Some(self.token)
+                && record.status == self.status
+                && self.errors.as_ref().is_none_or(|errors| record.errors.last() == errors.last())
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! Item to record and back.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use super::{Item, KeySchema, RawData, attr};
+use crate::error::{Error, ErrorKind};
+use crate::record::{AttemptError, Loaded, LockToken, TaskId, Tracker};
+use crate::status::StatusSet;
+
+/// What is needed to read and write items.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec {
+    pub(crate) key: KeySchema,
+    pub(crate) statuses: StatusSet,
+}
+
+impl Codec {
+    /// The record of an item. Attributes that it does not know are left out.
+    pub(crate) fn decode(&self, mut item: Item) -> Result<Tracker<RawData>, Error> {
+        let id = self.decode_id(&item)?;
+        self.decode_as(id.clone(), &mut item).map_err(|error| error.about(&id))
+    }
+
+    fn decode_id(&self, item: &Item) -> Result<TaskId, Error> {
+        let name = &self.key.partition;
+        let key = item.get(name).ok_or_else(|| missing(name))?;
+        let key = key.as_s().map_err(|found| wrong(name, "a string", found))?;
+        TaskId::from_key(key).map_err(|error| Error::new(ErrorKind::Unreadable, error.to_string()))
+    }
+
+    fn decode_as(&self, id: TaskId, item: &mut Item) -> Result<Tracker<RawData>, Error> {
+        let mut record = Tracker {
+            id,
+            status: self.statuses.status(required(item, attr::STATUS)?),
+            attempts: required(item, attr::ATTEMPTS)?,
+            max_attempts: required(item, attr::MAX_ATTEMPTS)?,
+            generation: required(item, attr::GENERATION)?,
+            create_time: time(item, attr::CREATE_TIME)?.ok_or_else(|| missing(attr::CREATE_TIME))?,
+            update_time: time(item, attr::UPDATE_TIME)?.ok_or_else(|| missing(attr::UPDATE_TIME))?,
+            lock: token(item, attr::LOCK)?,
+            last_lock: token(item, attr::LAST_LOCK)?,
+            step: required(item, attr::STEP)?,
+            lock_owner: text(item, attr::LOCK_OWNER)?,
+            lock_time: time(item, attr::LOCK_TIME)?,
+            lock_expire_time: time(item, attr::LOCK_EXPIRE_TIME)?,
+            data: RawData(item.remove(attr::DATA)),
+            errors: errors(item)?,
+            due_time: time(item, attr::DUE_TIME)?,
+            expire_at: parsed(item, attr::EXPIRE_AT)?
+                .map(|seconds| DateTime::from_timestamp(seconds, 0).ok_or_else(|| out_of_range(attr::EXPIRE_AT)))
+                .transpose()?,
+            loaded: Loaded(None),
+        };
+        if record.lock.is_some() && record.lock_expire_time.is_none() {
+            return Err(missing(attr::LOCK_EXPIRE_TIME));
+        }
+        record.loaded = Loaded(Some(record.version()));
+        Ok(record)
+    }
+
+    /// The item of a record with this data, its key included. What is absent in the record is absent in the item.
+    pub(crate) fn encode<D>(&self, record: &Tracker<D>, data: Option<AttributeValue>) -> Result<Item, Error> {
+        let mut item = self.key.key(&record.id);
+        let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+        put(attr::STATUS, number(self.statuses.code(record.status)));
+        put(attr::ATTEMPTS, number(record.attempts));
+        put(attr::MAX_ATTEMPTS, number(record.max_attempts));
+        put(attr::GENERATION, number(record.generation));
+        put(attr::CREATE_TIME, millis(record.create_time));
+        put(attr::UPDATE_TIME, millis(record.update_time));
+        put(attr::STEP, number(record.step));
+        for (name, value) in [
+            (attr::LOCK, record.lock.map(string)),
+            (attr::LAST_LOCK, record.last_lock.map(string)),
+            (attr::LOCK_OWNER, record.lock_owner.as_deref().map(string)),
+            (attr::LOCK_TIME, record.lock_time.map(millis)),
+            (attr::LOCK_EXPIRE_TIME, record.lock_expire_time.map(millis)),
+            (attr::DATA, data),
+            (attr::ERRORS, (!record.errors.is_empty()).then(|| encode_errors(&record.errors)).transpose()?),
+            (attr::DUE_TIME, record.due_time.map(millis)),
+            (attr::EXPIRE_AT, record.expire_at.map(seconds)),
+        ] {
+            if let Some(value) = value {
+                put(name, value);
+            }
+        }
+        Ok(item)
+    }
+}
+
+/// A number.
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// A string.
+pub(crate) fn string(value: impl ToString) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+/// A time in milliseconds since 1970, as everywhere but in the TTL attribute.
+pub(crate) fn millis(time: DateTime<Utc>) -> AttributeValue {
+    number(time.timestamp_millis())
+}
+
+/// A time in seconds since 1970, as DynamoDB's TTL wants it.
+pub(crate) fn seconds(time: DateTime<Utc>) -> AttributeValue {
+    number(time.timestamp())
+}
+
+/// The history of errors.
+pub(crate) fn encode_errors(errors: &[AttemptError]) -> Result<AttributeValue, Error> {
+    super::raw::to_value(&errors)
+}
+
+fn errors(item: &mut Item) -> Result<Vec<AttemptError>, Error> {
+    match item.remove(attr::ERRORS) {
+        None => Ok(Vec::new()),
+        Some(value) => serde_dynamo::from_attribute_value(value).map_err(|error| {
+            let message = format!("the attribute `{}` is no list of attempts' errors; mend or remove it", attr::ERRORS);
+            Error::new(ErrorKind::Unreadable, message).with_source(error)
+        }),
+    }
+}
+
+fn required<N: std::str::FromStr>(item: &Item, name: &str) -> Result<N, Error> {
+    parsed(item, name)?.ok_or_else(|| missing(name))
+}
+
+fn parsed<N: std::str::FromStr>(item: &Item, name: &str) -> Result<Option<N>, Error> {
+    let Some(value) = item.get(name) else { return Ok(None) };
+    let digits = value.as_n().map_err(|found| wrong(name, "a number", found))?;
+    digits.parse().map(Some).map_err(|_| out_of_range(name))
+}
+
+fn time(item: &Item, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
+    let Some(millis) = parsed(item, name)? else { return Ok(None) };
+    DateTime::from_timestamp_millis(millis).map(Some).ok_or_else(|| out_of_range(name))
+}
+
+fn text(item: &mut Item, name: &str) -> Result<Option<String>, Error> {
+    match item.remove(name) {
+        None => Ok(None),
+        Some(AttributeValue::S(text)) => Ok(Some(text)),
+        Some(other) => Err(wrong(name, "a string", &other)),
+    }
+}
+
+fn token(item: &mut Item, name: &str) -> Result<Option<LockToken>, Error> {
+    let Some(text) = text(item, name)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|error| {
+        let message = format!("the attribute `{name}` is no lock token; mend or remove it");
+        Error::new(ErrorKind::Unreadable, message).with_source(error)
+    })
+}
+
+fn missing(name: &str) -> Error {
+    let message =
+        format!("the item has no attribute `{name}`; it was not written by this crate, or was changed by hand");
+    Error::new(ErrorKind::Unreadable, message)
+}
+
+fn wrong(name: &str, wanted: &str, found: &AttributeValue) -> Error {
+    let message = format!("the attribute `{name}` is not {wanted} but {}; mend the item", type_of(found));
+    Error::new(ErrorKind::Unreadable, message)
+}
+
+fn out_of_range(name: &str) -> Error {
+    let message = format!("the attribute `{name}` is a number outside of what it can be; mend the item");
+    Error::new(ErrorKind::Unreadable, message)
+}
+
+fn type_of(value: &AttributeValue) -> &'static str {
+    match value {
+        AttributeValue::S(_) => "a string",
+        AttributeValue::N(_) => "a number",
+        AttributeValue::B(_) => "binary",
+        AttributeValue::Bool(_) => "a boolean",
+        AttributeValue::Null(_) => "null",
+        AttributeValue::L(_) => "a list",
+        AttributeValue::M(_) => "a map",
+        AttributeValue::Ss(_) | AttributeValue::Ns(_) | AttributeValue::Bs(_) => "a set",
+        _ => "of an unknown type",
+    }
+}

@@ -1,0 +1,112 @@
+//! What the SDK's errors mean.
+
+use std::error::Error as StdError;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::error::{Error, ErrorKind};
+use crate::record::chain;
+
+/// The error of this crate that `error` amounts to, with `error` as its source.
+pub(super) fn failure<E>(action: &str, table: &str, error: SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let (kind, what) = match &error {
+        SdkError::ServiceError(answer) => of_service(answer.err().code(), answer.err().message(), table),
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => of_dispatch(&chain(&error)),
+        SdkError::TimeoutError(_) => (
+            ErrorKind::Unreachable,
+            "DynamoDB gave no answer in time, so the request may or may not have been carried out; try again"
+                .to_owned(),
+        ),
+        _ => (
+            ErrorKind::Unreachable,
+            "DynamoDB's answer could not be read, so the request may or may not have been carried out; try again"
+                .to_owned(),
+        ),
+    };
+    Error::new(kind, format!("can't {action}: {what}")).with_source(error)
+}
+
+fn of_service(code: Option<&str>, message: Option<&str>, table: &str) -> (ErrorKind, String) {
+    let message = message.unwrap_or("it gave no reason");
+    match code.unwrap_or("") {
+        "ResourceNotFoundException" => (
+            ErrorKind::TableNotFound,
+            format!("there is no table {table:?}; create it with create_table, or check its name, region and endpoint"),
+        ),
+        "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded" | "SlowDown" => (
+            ErrorKind::Throttled,
+            "DynamoDB took no more requests, after all retries; try again later, or give the table more capacity"
+                .to_owned(),
+        ),
+        "AccessDeniedException" => {
+            (ErrorKind::AccessDenied, format!("AWS does not allow it; grant what it names ({message})"))
+        }
+        "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "ExpiredTokenException"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignatureException" => {
+            (ErrorKind::Credentials, format!("AWS does not accept these credentials; renew them ({message})"))
+        }
+        "ValidationException" if is_size(message) => (
+            ErrorKind::ItemTooLarge,
+            "the item would be over DynamoDB's limit of 400 KB; keep large data elsewhere, such as in S3, and its \
+             address here"
+                .to_owned(),
+        ),
+        "InternalServerError" | "ServiceUnavailable" | "InternalFailure" => (
+            ErrorKind::Unreachable,
+            "DynamoDB failed, after all retries, so the request may or may not have been carried out; try again later"
+                .to_owned(),
+        ),
+        code => (ErrorKind::Service, format!("DynamoDB refused it, with {code}: {message}")),
+    }
+}
+
+/// Nothing reached DynamoDB, or its answer did not reach us.
+fn of_dispatch(causes: &str) -> (ErrorKind, String) {
+    let lower = causes.to_lowercase();
+    if lower.contains("credential") || lower.contains("identity") {
+        let what = "there are no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+                    run where a role gives them";
+        return (ErrorKind::Credentials, what.to_owned());
+    }
+    if lower.contains("region") {
+        return (ErrorKind::InvalidArgument, "no AWS region is set; set AWS_REGION or one in the profile".to_owned());
+    }
+    let what = "DynamoDB can't be reached, so the request may or may not have been carried out; check endpoint, region \
+                and network, then try again";
+    (ErrorKind::Unreachable, what.to_owned())
+}
+
+/// DynamoDB words it in two ways, for a put and for an update.
+fn is_size(message: &str) -> bool {
+    message.contains("Item size") && message.contains("exceeded the maximum allowed size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_errors_have_their_kind() {
+        let kind = |code, message| of_service(Some(code), Some(message), "t").0;
+        assert_eq!(kind("ResourceNotFoundException", ""), ErrorKind::TableNotFound);
+        assert_eq!(kind("ThrottlingException", ""), ErrorKind::Throttled);
+        assert_eq!(kind("ProvisionedThroughputExceededException", ""), ErrorKind::Throttled);
+        assert_eq!(kind("AccessDeniedException", ""), ErrorKind::AccessDenied);
+        assert_eq!(kind("ExpiredTokenException", ""), ErrorKind::Credentials);
+        assert_eq!(kind("InternalServerError", ""), ErrorKind::Unreachable);
+        assert_eq!(kind("ValidationException", "Invalid UpdateExpression"), ErrorKind::Service);
+        let sizes = [
+            "Item size has exceeded the maximum allowed size",
+            "Item size to update has exceeded the maximum allowed size",
+        ];
+        for size in sizes {
+            assert_eq!(kind("ValidationException", size), ErrorKind::ItemTooLarge);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The only caller of the SDK.
+
+mod failure;
+mod policy;
+mod repeats;
+mod setup;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+pub use policy::RequestPolicy;
+
+use crate::error::Error;
+use crate::expression::Update;
+use crate::record::TaskId;
+use crate::schema::{Item, KeySchema};
+use repeats::Repeats;
+
+/// One table, with everything that a request needs besides its own content.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    client: Client,
+    pub(crate) name: String,
+    pub(crate) key: KeySchema,
+    policy: RequestPolicy,
+}
+
+/// What DynamoDB made of a conditional write.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It is in. The item as it is now, where it was asked for.
+    Done(Option<Item>),
+    /// The condition did not hold.
+    Refused {
+        /// The item as it was, where there is one.
+        item: Option<Item>,
+        /// Whether the SDK had sent the same request before, so that the earlier copy may be what is in the way.
+        repeated: bool,
+    },
+}
+
+/// What an update gives back, and how long that is of use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Want {
+    pub(crate) item: bool,
+    pub(crate) within: Option<Duration>,
+}
+
+/// Sends a customized request with the settings that its answer's usefulness asks for.
+macro_rules! send {
+    ($table:expr, $request:expr, $within:expr) => {
+        match $table.policy.settings($within) {
+            Some(settings) => $request.config_override(settings).send().await,
+            None => $request.send().await,
+        }
+    };
+}
+use send;
+
+impl Table {
+    pub(crate) fn new(client: Client, name: String, key: KeySchema, policy: RequestPolicy) -> Self {
+        Self { client, name, key, policy }
+    }
+
+    /// Reads an item, consistently.
+    pub(crate) async fn get(&self, id: &TaskId) -> Result<Option<Item>, Error> {
+        let request =
+            self.client.get_item().table_name(&self.name).set_key(Some(self.key.key(id))).consistent_read(true);
+        let answer = send!(self, request.customize(), None);
+        answer.map(|answer| answer.item).map_err(|error| self.failure("read it", error, id))
+    }
+
+    /// Writes an item that does not exist yet.
+    pub(crate) async fn put_new(&self, id: &TaskId, item: Item) -> Result<Written, Error> {
+        let repeats = Repeats::default();
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(#pk)")
+            .expression_attribute_names("#pk", &self.key.partition)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match send!(self, request.customize().interceptor(repeats.clone()), None) {
+            Ok(_) => Ok(Written::Done(None)),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
+                let PutItemError::ConditionalCheckFailedException(refused) = answer.into_err() else { unreachable!() };
+                Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
+            }
+            Err(error) => Err(self.failure("create it", error, id)),
+        }
+    }
+
+    /// Changes an item under a condition.
+    pub(crate) async fn update(&self, action: &str, id: &TaskId, update: Update, want: Want) -> Result<Written, Error> {
+        let repeats = Repeats::default();
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(self.key.key(id)))
+            .update_expression(update.update())
+            .condition_expression(update.condition)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values(if want.item { ReturnValue::AllNew } else { ReturnValue::None })
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match send!(self, request.customize().interceptor(repeats.clone()), want.within) {
+            Ok(answer) => Ok(Written::Done(answer.attributes)),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
+                let UpdateItemError::ConditionalCheckFailedException(refused) = answer.into_err() else {
+                    unreachable!()
+                };
+                Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
+            }
+            Err(error) => Err(self.failure(action, error, id)),
+        }
+    }
+
+    /// Deletes an item, and gives back what it was. After a lost answer that is nothing, since it is gone by then.
+    pub(crate) async fn delete(&self, id: &TaskId) -> Result<Option<Item>, Error> {
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(self.key.key(id)))
+            .return_values(ReturnValue::AllOld);
+        let answer = send!(self, request.customize(), None);
+        answer.map(|answer| answer.attributes).map_err(|error| self.failure("delete it", error, id))
+    }
+
+    fn failure<E>(&self, action: &str, error: SdkError<E>, id: &TaskId) -> Error
+    where
+        E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        failure::failure(action, &self.name, error).about(id)
+    }
+}

@@ -1,0 +1,109 @@
+//! The error of the caller's work.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::BoxError;
+use crate::record::{AttemptError, backtrace, chain};
+
+/// An error of the caller's own work: any error at all, as `?` makes one.
+///
+/// Like `anyhow::Error`, it takes every error type, and `anyhow::Error` and texts as well, and is itself no
+/// [`std::error::Error`]. Where `RUST_BACKTRACE` is set, it keeps the backtrace of the place where it was made.
+///
+/// ```
+/// use dynamo_tracker::WorkError;
+///
+/// fn work() -> Result<u64, WorkError> {
+///     let number = "forty-two".parse::<u64>()?;
+///     Ok(number)
+/// }
+/// let error = work().unwrap_err();
+/// assert_eq!(error.to_string(), "invalid digit found in string");
+/// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+/// assert_eq!(WorkError::from("no paper").to_string(), "no paper");
+/// ```
+pub struct WorkError {
+    error: BoxError,
+    type_name: &'static str,
+    backtrace: Backtrace,
+}
+
+impl WorkError {
+    /// The error itself.
+    #[must_use]
+    pub fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.error
+    }
+
+    /// The error as an `E`, where it is one.
+    #[must_use]
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
+    /// The error itself, boxed.
+    #[must_use]
+    pub fn into_boxed(self) -> Box<dyn std::error::Error + Send + Sync> {
+        self.error
+    }
+
+    /// The error as it is kept in the item.
+    pub(crate) fn to_attempt_error(&self, attempt: u32, now: DateTime<Utc>) -> AttemptError {
+        let own = || (self.backtrace.status() == BacktraceStatus::Captured).then(|| self.backtrace.to_string());
+        let trace = backtrace(&*self.error).or_else(own);
+        AttemptError::from_parts(attempt, now, self.type_name, &chain(&*self.error), trace.as_deref())
+    }
+
+    /// The error that a panic with this payload amounts to.
+    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = format!("the work panicked: {}", text.unwrap_or("with a payload that is no text"));
+        Self { error: message.into(), type_name: "panic", backtrace: Backtrace::disabled() }
+    }
+}
+
+impl<E: Into<BoxError>> From<E> for WorkError {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), type_name: std::any::type_name::<E>(), backtrace: Backtrace::capture() }
+    }
+}
+
+impl fmt::Display for WorkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl fmt::Debug for WorkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(error: WorkError) -> AttemptError {
+        error.to_attempt_error(1, DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn every_kind_of_error_is_taken() {
+        let io = std::io::Error::other("disk full");
+        assert_eq!(kept(io.into()).error_type, "std::io::error::Error");
+        assert_eq!(kept("text".into()).message, "text");
+        assert_eq!(kept(anyhow::anyhow!("inner").context("outer").into()).message, "outer: inner");
+    }
+
+    #[test]
+    fn a_panic_keeps_its_message() {
+        let payload = std::panic::catch_unwind(|| panic!("{} wheels", 3)).unwrap_err();
+        let error = kept(WorkError::from_panic(&*payload));
+        assert_eq!((error.error_type.as_str(), error.message.as_str()), ("panic", "the work panicked: 3 wheels"));
+    }
+}
