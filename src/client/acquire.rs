@@ -7,11 +7,10 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::lease::Held;
-use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Verdict};
+use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
 use crate::record::{LockToken, TaskId, Tracker};
 use crate::schema::RawData;
 use crate::table::{Want, Written};
-use crate::time::to_millis;
 use crate::work_error::WorkError;
 
 /// How often a start that was refused may go on in another way. Each time, somebody else has changed the item in
@@ -58,25 +57,17 @@ pub(super) async fn acquire(
 }
 
 fn request(context: &Context, options: &StartOptions) -> Result<Acquire, Error> {
-    let lease = options.expire.unwrap_or(context.lease);
-    let max_attempts = options.max_attempts.unwrap_or(context.max_attempts);
-    super::builder::check_lease(lease, context.skew)?;
-    super::builder::check_max_attempts(max_attempts)?;
-    Ok(Acquire {
-        token: LockToken::random(),
-        now: options.now.map_or_else(|| context.now(), to_millis),
-        lease,
+    let terms = Terms {
+        now: context.now(),
+        lease: context.lease,
         skew: context.skew,
-        max_attempts,
-        held: options.lock,
-        owner: options.owner.clone(),
-        reentrant: options.reentrant,
-        ignore_lock: options.ignore_lock,
-        force_execution: options.force_execution,
-        only_existing: options.only_existing,
+        max_attempts: context.max_attempts,
         previous_succeeded: context.codec.statuses.previous_succeeded(),
-        path: Path::Ordinary,
-    })
+    };
+    let request = Acquire::new(options, LockToken::random(), terms);
+    super::builder::check_lease(request.lease, request.skew)?;
+    super::builder::check_max_attempts(request.max_attempts)?;
+    Ok(request)
 }
 
 /// A lock that is ours. An answer that came after the lease's own end is worth nothing until the lease is extended.

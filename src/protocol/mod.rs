@@ -12,7 +12,4 @@ mod start;
 pub use end::End;
 pub use extend::Extend;
 pub use operate::{Operate, Operation};
-pub use start::{Acquire, Exhaust, Path, Refusal, StartOptions, Verdict};
-
-#[cfg(test)]
-mod table_test;
+pub use start::{Acquire, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};

@@ -132,6 +132,21 @@ pub struct Acquire {
     pub path: Path,
 }
 
+/// What a start goes by where its options do not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// The length of the lease.
+    pub lease: Duration,
+    /// The clock error that is tolerated.
+    pub skew: Duration,
+    /// The limit of attempts.
+    pub max_attempts: u32,
+    /// The code of the previous stage's success, where there is a previous stage.
+    pub previous_succeeded: Option<u32>,
+}
+
 /// The ways to take a task. All but the first follow a refusal, whose record they are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
@@ -205,6 +220,26 @@ pub enum Refusal {
 }
 
 impl Acquire {
+    /// The request that a start with these options makes first.
+    #[must_use]
+    pub fn new(options: &StartOptions, token: LockToken, terms: Terms) -> Self {
+        Self {
+            token,
+            now: to_millis(options.now.unwrap_or(terms.now)),
+            lease: options.expire.unwrap_or(terms.lease),
+            skew: terms.skew,
+            max_attempts: options.max_attempts.unwrap_or(terms.max_attempts),
+            held: options.lock,
+            owner: options.owner.clone(),
+            reentrant: options.reentrant,
+            ignore_lock: options.ignore_lock,
+            force_execution: options.force_execution,
+            only_existing: options.only_existing,
+            previous_succeeded: terms.previous_succeeded,
+            path: Path::Ordinary,
+        }
+    }
+
     /// Whether DynamoDB would take this write on `record`.
     #[must_use]
     pub fn permits<D>(&self, record: Option<&Tracker<D>>) -> bool {

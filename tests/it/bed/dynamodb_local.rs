@@ -1,0 +1,148 @@
+//! DynamoDB Local: found, started once for the whole run, and gone when the run is.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const HELP: &str = "DynamoDB Local is not here. One of these gives it:
+  tests/run                              gets it (and Java) into target/dynamodb-local, then runs all tests
+  DYNAMODB_LOCAL_DIR=DIR                 a folder with DynamoDBLocal.jar, and java on the PATH
+  DYNAMODB_LOCAL_ENDPOINT=http://…       one that runs already
+  docker                                 with an engine that runs: the image is used
+or ask for less: TRACKER_TEST_BACKEND=embedded";
+
+/// How long a start may take. It is about a second, and more on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+const IMAGE: &str = "amazon/dynamodb-local:3.1.0";
+
+/// A shell that starts the server and stops it as soon as its standard input ends. That happens when this process ends,
+/// however it ends, so no server is left behind by a crash, a `kill -9` or Ctrl-C.
+const WATCHDOG: &str = r#"
+stop=$1; shift
+"$@" </dev/null >"$LOG" 2>&1 &
+server=$!
+cat >/dev/null
+case $stop in
+    kill) kill -9 $server ;;
+    *) docker rm -f "$stop" >/dev/null 2>&1 ;;
+esac
+wait
+"#;
+
+/// Where DynamoDB Local answers. It is started by the first call.
+pub(crate) fn endpoint() -> Result<String, String> {
+    static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| match std::env::var("DYNAMODB_LOCAL_ENDPOINT") {
+        Ok(endpoint) => Ok(Server { endpoint, _watchdog: None }),
+        Err(_) => start(),
+    });
+    server.as_ref().map(|server| server.endpoint.clone()).map_err(Clone::clone)
+}
+
+struct Server {
+    endpoint: String,
+    /// Holds the pipe whose end stops the server.
+    _watchdog: Option<Child>,
+}
+
+fn start() -> Result<Server, String> {
+    if let (Some(folder), true) = (folder(), runs("java", &["-version"])) {
+        return start_jar(&folder);
+    }
+    if runs("docker", &["info"]) {
+        return start_docker();
+    }
+    Err(HELP.to_owned())
+}
+
+/// The folder with the jar: the one that the user names, or what `tests/run` got.
+fn folder() -> Option<PathBuf> {
+    let named = std::env::var_os("DYNAMODB_LOCAL_DIR").map(PathBuf::from);
+    let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dynamodb-local/current");
+    named.into_iter().chain([got]).find(|folder| folder.join("DynamoDBLocal.jar").exists())
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let command = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    command.is_ok_and(|status| status.success())
+}
+
+fn start_jar(folder: &Path) -> Result<Server, String> {
+    // A port that is free now may be taken a moment later, by another run of this suite.
+    for _ in 0..5 {
+        let port = free_port()?;
+        let mut command = watchdog("kill");
+        command
+            .args(["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg(format!("-Djava.library.path={}", folder.join("DynamoDBLocal_lib").display()))
+            .arg("-jar")
+            .arg(folder.join("DynamoDBLocal.jar"))
+            .args(["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &port.to_string()]);
+        if let Some(server) = started(command, port)? {
+            return Ok(server);
+        }
+    }
+    Err(format!("DynamoDB Local in {} does not start; its last words are in {}", folder.display(), log().display()))
+}
+
+fn start_docker() -> Result<Server, String> {
+    let port = free_port()?;
+    let name = format!("dynamo-tracker-test-{port}");
+    let mut command = watchdog(&name);
+    command.args(["docker", "run", "--rm", "--name", &name, "-p", &format!("127.0.0.1:{port}:8000"), IMAGE]);
+    command.args(["-jar", "DynamoDBLocal.jar", "-inMemory", "-sharedDb", "-disableTelemetry"]);
+    started(command, port)?.ok_or_else(|| format!("docker can't run {IMAGE}; see {}", log().display()))
+}
+
+fn watchdog(stop: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", WATCHDOG, "watchdog", stop]).stdin(Stdio::piped()).env("LOG", log());
+    // Ctrl-C reaches this process, whose end stops the server; the shell itself must live until then.
+    command.process_group(0);
+    command
+}
+
+fn log() -> PathBuf {
+    std::env::temp_dir().join(format!("dynamodb-local-{}.log", std::process::id()))
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no port is free: {error}"))?;
+    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+}
+
+/// Waits until the server answers. `None` where it ended before, or where it is not the one that answers.
+fn started(mut command: Command, port: u16) -> Result<Option<Server>, String> {
+    let watchdog = command.spawn().map_err(|error| format!("can't start sh: {error}"))?;
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if answers(port) {
+            let endpoint = format!("http://127.0.0.1:{port}");
+            eprintln!("DynamoDB Local answers at {endpoint} after {:.1} s", begun.elapsed().as_secs_f32());
+            return Ok(Some(Server { endpoint, _watchdog: Some(watchdog) }));
+        }
+        if said("Address already in use") {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(None)
+}
+
+/// It says something to a bare request, even if only that it wants a signature.
+fn answers(port: u16) -> bool {
+    use std::io::Write;
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut answer = [0; 8];
+    stream.write_all(request.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1"
+}
+
+fn said(text: &str) -> bool {
+    std::fs::read_to_string(log()).is_ok_and(|log| log.contains(text))
+}

@@ -1,0 +1,194 @@
+//! An HTTP layer between the SDK and the backend that loses, refuses and repeats as it is told.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::config::http::HttpRequest;
+use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use futures_util::future::BoxFuture;
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is carried out and answered.
+    None,
+    /// It never arrives.
+    LostRequest,
+    /// It is carried out, and its answer never arrives.
+    LostAnswer,
+    /// It is carried out, and answered with an internal error.
+    DoneButFailed,
+    /// It is refused with an internal error.
+    Failed,
+    /// It is refused, since there are too many.
+    Throttled,
+}
+
+/// The layer. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct FaultyHttp {
+    inner: SharedHttpClient,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What happens to the next requests; to those after, nothing.
+    plan: VecDeque<Fault>,
+    /// The requests that were sent, each try of its own.
+    sent: Vec<Sent>,
+    /// Done once, when the next answer is there but not yet delivered.
+    before_answer: Option<Hook>,
+    /// Done once, after the next fault and before the SDK hears of it.
+    after_fault: Option<Hook>,
+}
+
+type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+struct Sent {
+    operation: String,
+    request: HttpRequest,
+    connector: SharedHttpConnector,
+}
+
+impl FaultyHttp {
+    pub(crate) fn new() -> Self {
+        Self { inner: aws_smithy_http_client::Builder::new().build_http(), state: Arc::default() }
+    }
+
+    /// The next requests meet these faults, in this order.
+    pub(crate) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state.lock().unwrap().plan = faults.into_iter().collect();
+    }
+
+    /// The names of the operations that were sent since the last [`forget`](Self::forget), each try of its own.
+    pub(crate) fn sent(&self) -> Vec<String> {
+        self.state.lock().unwrap().sent.iter().map(|sent| sent.operation.clone()).collect()
+    }
+
+    /// The bodies of the same requests.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        let text = |sent: &Sent| String::from_utf8_lossy(sent.request.body().bytes().unwrap_or_default()).into_owned();
+        self.state.lock().unwrap().sent.iter().map(text).collect()
+    }
+
+    pub(crate) fn forget(&self) {
+        *self.state.lock().unwrap() = State::default();
+    }
+
+    /// Does this when the next answer is there but not yet delivered.
+    pub(crate) fn before_answer(&self, hook: impl FnOnce() + Send + 'static) {
+        let hook: Hook = Box::new(move || Box::pin(async move { hook() }));
+        self.state.lock().unwrap().before_answer = Some(hook);
+    }
+
+    /// Does this after the next fault, before the SDK hears of it.
+    pub(crate) fn after_fault<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        hook: impl FnOnce() -> F + Send + 'static,
+    ) {
+        let hook: Hook = Box::new(move || Box::pin(hook()));
+        self.state.lock().unwrap().after_fault = Some(hook);
+    }
+
+    /// Sends a copy of a request that was sent before, as a network might after any delay.
+    pub(crate) async fn repeat(&self, number: usize) {
+        let (request, connector) = {
+            let state = self.state.lock().unwrap();
+            let sent = &state.sent[number];
+            (sent.request.try_clone().unwrap(), sent.connector.clone())
+        };
+        connector.call(request).await.expect("the copy is answered, whatever the answer");
+    }
+}
+
+impl fmt::Debug for FaultyHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyHttp")
+    }
+}
+
+impl HttpClient for FaultyHttp {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(FaultyConnector { inner, state: Arc::clone(&self.state) })
+    }
+}
+
+#[derive(Clone)]
+struct FaultyConnector {
+    inner: SharedHttpConnector,
+    state: Arc<Mutex<State>>,
+}
+
+impl fmt::Debug for FaultyConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyConnector")
+    }
+}
+
+impl HttpConnector for FaultyConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let fault = {
+            let mut state = self.state.lock().unwrap();
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+            let copy = request.try_clone().expect("a body in memory");
+            state.sent.push(Sent { operation, request: copy, connector: self.inner.clone() });
+            state.plan.pop_front().unwrap_or(Fault::None)
+        };
+        let (inner, state) = (self.inner.clone(), Arc::clone(&self.state));
+        HttpConnectorFuture::new(async move {
+            let answer = answer(fault, inner, request).await;
+            let hook = {
+                let mut state = state.lock().unwrap();
+                if fault == Fault::None { state.before_answer.take() } else { state.after_fault.take() }
+            };
+            if let Some(hook) = hook {
+                hook().await;
+            }
+            answer
+        })
+    }
+}
+
+async fn answer(
+    fault: Fault,
+    inner: SharedHttpConnector,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
+    match fault {
+        Fault::None => inner.call(request).await,
+        Fault::LostRequest => Err(lost("request")),
+        Fault::LostAnswer => {
+            inner.call(request).await?;
+            Err(lost("answer"))
+        }
+        Fault::DoneButFailed => {
+            inner.call(request).await?;
+            Ok(refusal(500, "InternalServerError"))
+        }
+        Fault::Failed => Ok(refusal(500, "InternalServerError")),
+        Fault::Throttled => Ok(refusal(400, "ThrottlingException")),
+    }
+}
+
+fn lost(what: &str) -> ConnectorError {
+    ConnectorError::io(format!("the {what} was lost on purpose").into())
+}
+
+fn refusal(status: u16, code: &str) -> HttpResponse {
+    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"on purpose"}}"#);
+    let status = status.try_into().expect("a status");
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response
+}

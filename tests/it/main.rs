@@ -1,0 +1,89 @@
+//! One suite for every backend: the real DynamoDB Local, and the embedded one, which is held to it.
+//!
+//!     cargo test --test it                    everything
+//!     cargo test --test it start              tests whose name contains `start`
+//!     TRACKER_TEST_BACKEND=embedded cargo test --test it
+//!
+//! DynamoDB Local is started once, on a free port, by the first test that needs it, and is gone when this process is.
+
+mod bed;
+mod crash;
+mod create;
+mod dump;
+mod errors;
+mod generate;
+mod lost_answers;
+mod operators;
+mod outcomes;
+mod property;
+mod quickstart;
+mod races;
+mod requests;
+mod run;
+mod start;
+mod table;
+mod transitions;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use bed::{Backend, Bed};
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if crash::is_holder() {
+        return crash::hold();
+    }
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for backend in Backend::ALL {
+        for tests in [
+            create::tests,
+            start::tests,
+            outcomes::tests,
+            operators::tests,
+            dump::tests,
+            run::tests,
+            requests::tests,
+            errors::tests,
+            races::tests,
+            lost_answers::tests,
+            transitions::tests,
+            property::tests,
+            crash::tests,
+            table::tests,
+        ] {
+            trials.extend(tests(backend));
+        }
+    }
+    trials.extend(quickstart::tests());
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A test on a fresh table of `backend`, on a runtime of its own.
+fn test<F, Fut>(name: &str, backend: Backend, body: F) -> Trial
+where
+    F: FnOnce(Bed) -> Fut + Send + 'static,
+    Fut: Future<Output = ()>,
+{
+    let trial = Trial::test(format!("{backend}::{name}"), move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(async {
+            let bed = Bed::new(backend).await?;
+            body(bed).await;
+            Ok(())
+        })
+    });
+    trial.with_ignored_flag(!backend.is_wanted())
+}
+
+/// The trials of a module: each function under its own name.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) fn tests(backend: crate::bed::Backend) -> Vec<libtest_mimic::Trial> {
+            let module = module_path!().rsplit("::").next().unwrap();
+            vec![$(crate::test(&format!("{module}::{}", stringify!($name)), backend, $name)),*]
+        }
+    };
+}
+use tests;

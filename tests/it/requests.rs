@@ -1,0 +1,63 @@
+//! The price: requests and write units.
+
+use dynamo_tracker::{NewTask, StartOptions};
+use serde_json::{Value, json};
+
+use crate::bed::Bed;
+use crate::bed::meter::Meter;
+
+crate::tests![
+    two_requests_run_a_task_and_one_refuses_it,
+    a_small_task_takes_one_write_unit_each_way,
+    no_index_attribute_is_written,
+    data_that_did_not_change_is_not_sent_again,
+];
+
+async fn two_requests_run_a_task_and_one_refuses_it(bed: Bed) {
+    let client = bed.client::<()>();
+    client.run("t", StartOptions::new(), |_| async { Ok(()) }).await.unwrap();
+    assert_eq!(bed.http.sent(), ["UpdateItem", "UpdateItem"]);
+    bed.http.forget();
+    client.start("t").await.unwrap_err();
+    assert_eq!(bed.http.sent(), ["UpdateItem"]);
+    bed.http.forget();
+    client.run("u", StartOptions::new(), |_| async { Err::<(), _>("no".into()) }).await.unwrap_err();
+    assert_eq!(bed.http.sent(), ["UpdateItem", "UpdateItem"]);
+}
+
+async fn a_small_task_takes_one_write_unit_each_way(bed: Bed) {
+    let meter = Meter::default();
+    let sdk = aws_sdk_dynamodb::Client::from_conf(bed.sdk_config().interceptor(meter.clone()).build());
+    let client = dynamo_tracker::TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
+    let client = client.clock(bed.clock.clone()).build().unwrap();
+    client.create(NewTask::new("t").data(json!("x".repeat(500)))).await.unwrap();
+    let work = |mut lease: dynamo_tracker::Lease<Value>| async move { Ok(lease.set_data(json!("y".repeat(500)))?) };
+    client.run("t", StartOptions::new(), work).await.unwrap();
+    assert_eq!(meter.units(), [1.0, 1.0]);
+}
+
+async fn no_index_attribute_is_written(bed: Bed) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let client = bed.client::<()>();
+    let _running = client.start("running").await.unwrap();
+    client.start("failed").await.unwrap().fail("x").await.unwrap();
+    client.start("done").await.unwrap().succeed().await.unwrap();
+    client.create("pending").await.unwrap();
+    for id in ["running", "failed", "done", "pending"] {
+        let get = bed.sdk().get_item().table_name(&bed.table).key("id", AttributeValue::S(format!("test#{id}")));
+        let item = get.send().await.unwrap().item.unwrap();
+        assert!(!item.contains_key("shard") && !item.contains_key("due_time"), "{id}: {:?}", item.keys());
+    }
+}
+
+async fn data_that_did_not_change_is_not_sent_again(bed: Bed) {
+    let client = bed.client::<Value>();
+    let secret = "needle-in-the-haystack";
+    client.create(NewTask::new("t").data(json!(secret))).await.unwrap();
+    let lease = client.start("t").await.unwrap();
+    bed.http.forget();
+    lease.succeed().await.unwrap();
+    let bodies = bed.http.bodies();
+    assert!(bodies.len() == 1 && !bodies[0].contains(secret), "{bodies:?}");
+    assert_eq!(client.load("t").await.unwrap().unwrap().data, json!(secret));
+}
