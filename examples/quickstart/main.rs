@@ -1,0 +1,76 @@
+//! One task a file: its SHA-256, lines and bytes, by several workers at once, each file once.
+//!
+//!     cargo run --example quickstart                          this crate's own sources, in memory
+//!     cargo run --example quickstart -- FILE|FOLDER…          your files
+//!     cargo run --example quickstart -- --fail error.rs       one file fails until its attempts are used up
+//!     cargo run --example quickstart -- --store tasks.db      kept in a file: a second run skips what is done
+//!     cargo run --example quickstart -- --endpoint-url http://localhost:8000
+//!     cargo run --example quickstart -- --aws                 a real table, by your AWS configuration
+//!
+//! With a store, kill it with -9 in the middle and run it again: it waits for the leases of the dead, finishes the rest,
+//! and does nothing twice.
+
+mod files;
+mod place;
+mod report;
+mod workers;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use dynamo_tracker::TrackerClient;
+
+use files::Summary;
+
+/// Processes each file once: SHA-256, lines and bytes.
+#[derive(Parser)]
+#[command(name = "quickstart")]
+struct Args {
+    /// Files and folders. The crate's own sources where there are none.
+    paths: Vec<PathBuf>,
+    /// Files whose path matches this text or glob fail, until their attempts are used up.
+    #[arg(long, value_name = "PATTERN")]
+    fail: Option<String>,
+    /// How many workers.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    workers: u16,
+    /// How long after a worker's death another takes its file over, in seconds. A worker that lives extends its lease.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..))]
+    lease: u64,
+    /// How long each file takes at least, in milliseconds: to watch, or to kill it in the middle.
+    #[arg(long, default_value_t = 0, value_name = "MILLISECONDS")]
+    pause: u64,
+    #[command(flatten)]
+    place: place::Place,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match quickstart(Args::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("quickstart: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn quickstart(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let begun = Instant::now();
+    let fail = args.fail.map(|text| glob::Pattern::new(&format!("*{text}*"))).transpose()?;
+    let files = files::find(&args.paths)?;
+    let lease = Duration::from_secs(args.lease);
+    let place = args.place.open().await?;
+    let client = TrackerClient::<Summary>::builder(place.client.clone())
+        .table(&place.table)
+        .namespace("quickstart")
+        .lease(lease)
+        .build()?;
+    client.create_table().await?;
+    println!("{} files, {} workers, {}", files.len(), args.workers, place.name);
+    let job = workers::Job { client, fail, pause: Duration::from_millis(args.pause), lease };
+    let done = workers::run(job, files, args.workers).await;
+    Ok(report::print(done, begun.elapsed()))
+}
