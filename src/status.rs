@@ -206,7 +206,7 @@ impl StatusSet {
 }
 
 impl Default for StatusSet {
-    /// 0 pending, 10 in_progress, 20 failed, 30 exhausted, 40 succeeded, 50 ignored.
+    /// 0 `pending`, 10 `in_progress`, 20 `failed`, 30 `exhausted`, 40 `succeeded`, 50 `ignored`.
     fn default() -> Self {
         Self(Arc::new(Inner {
             codes: Status::ALL.map(Status::code),

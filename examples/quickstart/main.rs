@@ -69,7 +69,8 @@ async fn quickstart(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> 
         .lease(lease)
         .build()?;
     client.create_table().await?;
-    println!("{} files, {} workers, {}", files.len(), args.workers, place.name);
+    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    println!("{}, {}, {}", plural(files.len(), "file"), plural(args.workers.into(), "worker"), place.name);
     let job = workers::Job { client, fail, pause: Duration::from_millis(args.pause), lease };
     let done = workers::run(job, files, args.workers).await;
     Ok(report::print(done, begun.elapsed()))

@@ -149,6 +149,7 @@ pub struct Terms {
 
 /// The ways to take a task. All but the first follow a refusal, whose record they are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Path {
     /// A new task, or the next attempt.
     Ordinary,
@@ -166,6 +167,7 @@ pub enum Path {
 
 /// What follows from the record that DynamoDB showed when it refused an [`Acquire`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The record would not have been refused: it changed, or the condition and the rules disagree.
     Permitted,

@@ -94,6 +94,8 @@ fn tries_within(patience: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+
     use super::*;
 
     #[test]
@@ -106,17 +108,12 @@ mod tests {
     fn a_useless_answer_is_not_waited_for() {
         let policy = RequestPolicy::default();
         let timeout = |useful| {
-            let config = policy.settings(useful).unwrap();
-            let config = aws_sdk_dynamodb::Config::from(config_with_region(config));
+            let config = policy.settings(useful).unwrap().behavior_version(BehaviorVersion::latest()).build();
             config.timeout_config().unwrap().operation_timeout().unwrap()
         };
         assert_eq!(timeout(None), Duration::from_secs(20));
         assert_eq!(timeout(Some(Duration::from_secs(5))), Duration::from_secs(5));
         assert_eq!(timeout(Some(Duration::ZERO)), LEAST_PATIENCE);
         assert!(RequestPolicy::of_the_client().settings(None).is_none());
-    }
-
-    fn config_with_region(builder: Builder) -> Config {
-        builder.behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest()).build()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{TableStatus, TimeToLiveSpecification, TimeToLiveStatus};
 
 use super::{Table, send};
@@ -82,7 +83,7 @@ impl Table {
         match send!(self, request.customize(), None) {
             Ok(_) => Ok(()),
             // Somebody else turned it on since we looked.
-            Err(error) if error.to_string().contains("already enabled") => Ok(()),
+            Err(error) if error.message().is_some_and(|message| message.contains("already enabled")) => Ok(()),
             Err(error) => Err(fail(error)),
         }
     }
