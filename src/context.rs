@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::error::{Error, ErrorKind};
-use crate::record::{TaskId, Tracker};
-use crate::schema::{Codec, Item, RawData};
+use crate::record::{RawData, TaskId, Tracker};
+use crate::schema::{Codec, Item};
 use crate::table::Table;
 use crate::time::{Clock, plus, to_millis};
 

@@ -2,12 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-
-use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 use crate::protocol::Refusal;
-use crate::record::{InvalidTaskId, TaskId, Tracker, chain};
-use crate::schema::RawData;
+use crate::record::{InvalidTaskId, RawData, TaskId, Tracker, chain};
 use crate::status::InvalidStatusSet;
 
 /// Any error as a trait object.
@@ -53,6 +51,8 @@ pub enum ErrorKind {
     AccessDenied,
     /// DynamoDB took no more requests, after all retries.
     Throttled,
+    /// A transaction of somebody else was changing the item.
+    Conflict,
     /// DynamoDB gave no answer, after all retries. The request may have been carried out.
     Unreachable,
     /// DynamoDB refused or failed, for a reason that has no kind of its own.
@@ -82,6 +82,7 @@ impl ErrorKind {
             ErrorKind::Credentials => "credentials",
             ErrorKind::AccessDenied => "access_denied",
             ErrorKind::Throttled => "throttled",
+            ErrorKind::Conflict => "conflict",
             ErrorKind::Unreachable => "unreachable",
             ErrorKind::Service => "service",
         }
@@ -93,15 +94,17 @@ impl ErrorKind {
 /// It says what happened, to which task, and what to do. Where a record was at hand, [`tracker`](Self::tracker) has it;
 /// where the AWS SDK failed, its error is the [`source`](StdError::source). Neither `Display` nor `Debug` shows a
 /// task's data.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     task: Option<TaskId>,
     refusal: Option<Refusal>,
     tracker: Option<Tracker<RawData>>,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -118,7 +121,7 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -155,16 +158,6 @@ impl Error {
     #[must_use]
     pub fn tracker(&self) -> Option<&Tracker<RawData>> {
         self.0.tracker.as_ref()
-    }
-
-    /// The record, with its data as `D`: how a caller gets at the result of a task that has already succeeded.
-    ///
-    /// # Errors
-    ///
-    /// `None` where there is no record; [`ErrorKind::Unreadable`] where its data is no `D`.
-    #[must_use]
-    pub fn tracker_as<D: DeserializeOwned + Default>(&self) -> Option<Result<Tracker<D>, Error>> {
-        self.0.tracker.clone().map(Tracker::typed)
     }
 
     /// True where the start was refused, for whatever reason: an ordinary outcome.
@@ -227,10 +220,13 @@ impl Error {
         self.kind() == ErrorKind::LeaseLost
     }
 
-    /// True where the same call may well work later: locked, not due, throttled, unreachable.
+    /// True where the same call may well work later: locked, not due, throttled, in conflict, unreachable.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.kind(), ErrorKind::Locked | ErrorKind::NotDue | ErrorKind::Throttled | ErrorKind::Unreachable)
+        matches!(
+            self.kind(),
+            ErrorKind::Locked | ErrorKind::NotDue | ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unreachable
+        )
     }
 }
 

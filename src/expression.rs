@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use crate::error::Error;
 use crate::protocol::{Acquire, End, Exhaust, Extend, Operate, Operation, Path};
 use crate::record::{AttemptError, LockToken, Version};
-use crate::schema::{Codec, Item, attr, encode_errors, millis, number, seconds, string};
+use crate::schema::{ATTRIBUTES, Codec, Item, attr, encode_errors, millis, number, seconds, string};
 use crate::status::Status;
 use crate::time::minus;
 
@@ -82,6 +82,17 @@ impl Update {
         }
     }
 
+    /// Adds that the record is still of the version that was seen.
+    fn and_version(&mut self, seen: Version, codec: &Codec) -> &mut Self {
+        self.name("#status", attr::STATUS)
+            .value(":seen_generation", number(seen.generation))
+            .value(":seen_status", number(codec.statuses.code(seen.status)))
+            .value(":seen_step", number(seen.step))
+            .value(":seen_update_time", millis(seen.update_time))
+            .and("generation = :seen_generation AND #status = :seen_status AND step = :seen_step")
+            .and("update_time = :seen_update_time")
+    }
+
     fn set_data(&mut self, data: Option<AttributeValue>) -> &mut Self {
         match data {
             None => self,
@@ -130,6 +141,9 @@ pub(crate) fn acquire(write: &Acquire, codec: &Codec) -> Update {
         Path::Replace { .. } => "create_time = :now",
     });
     update.remove("due_time, expire_at");
+    if write.may_displace() {
+        update.set("last_lock = if_not_exists(#lock, if_not_exists(last_lock, :token))");
+    }
     if let Path::Replace { .. } = write.path {
         update.name("#data", attr::DATA).remove("#data, errors, last_lock");
     }
@@ -245,15 +259,25 @@ pub(crate) fn exhaust(write: &Exhaust, errors: &[AttemptError], codec: &Codec) -
     update
         .name("#status", attr::STATUS)
         .value(":exhausted", number(codec.statuses.code(Status::Exhausted)))
-        .value(":in_progress", number(codec.statuses.code(Status::InProgress)))
+        .value(":seen_status", number(codec.statuses.code(write.status)))
         .value(":generation", number(write.generation))
-        .value(":errors", encode_errors(errors)?)
-        .set("#status = :exhausted, errors = :errors")
+        .set("#status = :exhausted")
         .remove("due_time")
-        .and("#status = :in_progress AND generation = :generation")
+        .set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds))
+        .and("#status = :seen_status AND generation = :generation")
         .and_seen("#lock", ":lock", write.lock.map(string))
         .and_seen(attr::LOCK_EXPIRE_TIME, ":expiry", write.lock_expire_time.map(millis));
+    if write.error.is_some() {
+        update.value(":errors", encode_errors(errors)?).set("errors = :errors");
+    }
     Ok(update)
+}
+
+/// Nothing but the condition that a record is still of the version that was seen, as a delete needs it.
+pub(crate) fn unchanged(seen: Version, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    update.and_version(seen, codec);
+    update
 }
 
 /// Does what an operator wants.
@@ -283,43 +307,19 @@ pub(crate) fn operate(write: &Operate, codec: &Codec) -> Update {
 
 /// Writes every attribute of `item`, and removes those of a record that it lacks, provided that the stored record is
 /// still the one that was loaded. Attributes that are not the record's are left alone.
-pub(crate) fn dump(item: Item, loaded: Option<Version>, codec: &Codec) -> Update {
-    const ALL: [(&str, &str, &str); 16] = [
-        ("#status", ":status", attr::STATUS),
-        ("attempts", ":attempts", attr::ATTEMPTS),
-        ("max_attempts", ":max_attempts", attr::MAX_ATTEMPTS),
-        ("generation", ":generation", attr::GENERATION),
-        ("create_time", ":create_time", attr::CREATE_TIME),
-        ("update_time", ":update_time", attr::UPDATE_TIME),
-        ("#lock", ":lock", attr::LOCK),
-        ("last_lock", ":last_lock", attr::LAST_LOCK),
-        ("step", ":step", attr::STEP),
-        ("lock_owner", ":lock_owner", attr::LOCK_OWNER),
-        ("lock_time", ":lock_time", attr::LOCK_TIME),
-        ("lock_expire_time", ":lock_expire_time", attr::LOCK_EXPIRE_TIME),
-        ("#data", ":data", attr::DATA),
-        ("errors", ":errors", attr::ERRORS),
-        ("due_time", ":due_time", attr::DUE_TIME),
-        ("expire_at", ":expire_at", attr::EXPIRE_AT),
-    ];
+pub(crate) fn dump(mut item: Item, loaded: Option<Version>, codec: &Codec) -> Update {
     let mut update = Update::default();
-    update.name("#status", attr::STATUS).name("#lock", attr::LOCK).name("#data", attr::DATA);
-    let mut item = item;
-    for (name, placeholder, attribute) in ALL {
-        update.set_or_remove(name, placeholder, item.remove(attribute));
+    // The index's own attribute is not part of a record.
+    for (number, attribute) in ATTRIBUTES.iter().filter(|name| **name != attr::SHARD).enumerate() {
+        let (name, value) = (format!("#a{number}"), format!(":a{number}"));
+        update.name(&name, attribute).set_or_remove(&name, &value, item.remove(*attribute));
     }
     match loaded {
         None => {
             update.name("#pk", &codec.key.partition).and("attribute_not_exists(#pk)");
         }
         Some(seen) => {
-            update
-                .value(":seen_generation", number(seen.generation))
-                .value(":seen_status", number(codec.statuses.code(seen.status)))
-                .value(":seen_step", number(seen.step))
-                .value(":seen_update_time", millis(seen.update_time))
-                .and("generation = :seen_generation AND #status = :seen_status AND step = :seen_step")
-                .and("update_time = :seen_update_time");
+            update.and_version(seen, codec);
         }
     }
     update

@@ -92,9 +92,9 @@ pub use lease::Lease;
 pub use protocol::{Refusal, StartOptions};
 pub use record::{
     AttemptError, InvalidLockToken, InvalidTaskId, LockToken, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES,
-    MAX_TYPE_BYTES, TaskId, Tracker,
+    MAX_TYPE_BYTES, RawData, TaskId, Tracker,
 };
-pub use schema::{Data, RawData};
+pub use schema::Data;
 pub use status::{InvalidStatusSet, Status, StatusSet};
 pub use table::RequestPolicy;
 pub use time::{Clock, ManualClock, SystemClock};

@@ -13,7 +13,7 @@ pub(crate) struct Place {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint_url", "aws"])]
     store: Option<PathBuf>,
     /// A DynamoDB at this address, such as DynamoDB Local's.
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_DYNAMODB")]
+    #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
     /// A real table, by your AWS configuration. It is made if there is none, with payment per request.
     #[arg(long)]
@@ -34,12 +34,17 @@ pub(crate) struct Open {
 impl Place {
     pub(crate) async fn open(self) -> Result<Open, dynamo_tracker::Error> {
         let table = self.table;
-        if self.aws || self.endpoint_url.is_some() {
-            let name = match &self.endpoint_url {
+        // AWS's own variable names an endpoint too, unless the user has asked for something else.
+        let endpoint_url = self.endpoint_url.or_else(|| match self.store {
+            None => std::env::var("AWS_ENDPOINT_URL_DYNAMODB").ok(),
+            Some(_) => None,
+        });
+        if self.aws || endpoint_url.is_some() {
+            let name = match &endpoint_url {
                 Some(url) => format!("table {table} at {url}"),
                 None => format!("table {table} in AWS"),
             };
-            return Ok(Open { client: configured(self.endpoint_url).await, table, name, _embedded: None });
+            return Ok(Open { client: configured(endpoint_url).await, table, name, _embedded: None });
         }
         let (embedded, name) = match self.store {
             Some(file) => (Embedded::in_file(&file).await?, format!("embedded DynamoDB in {}", file.display())),

@@ -156,10 +156,9 @@ fn after_refusal(refused: &dynamo_tracker::Error) -> Next {
             let why = record.errors.last().map_or("for no recorded reason".to_owned(), |error| error.message.clone());
             Next::Done(What::Exhausted(why, record.attempts))
         }
-        // A contender waits a second longer than the lease, the skew that the client is built with.
         (Some(Refusal::Locked { until, .. }), _) => {
-            let wait = (*until - chrono::Utc::now()).to_std().unwrap_or_default() + Duration::from_millis(1010);
-            Next::At(Instant::now() + wait)
+            let wait = (*until - chrono::Utc::now()).to_std().unwrap_or_default();
+            Next::At(Instant::now() + wait + Duration::from_millis(10))
         }
         _ => Next::Done(What::Error(refused.to_string())),
     }

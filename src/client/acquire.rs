@@ -8,8 +8,8 @@ use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::lease::Held;
 use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
-use crate::record::{LockToken, TaskId, Tracker};
-use crate::schema::RawData;
+use crate::record::{LockToken, RawData, TaskId, Tracker};
+use crate::status::Status;
 use crate::table::{Want, Written};
 use crate::work_error::WorkError;
 
@@ -27,12 +27,15 @@ pub(super) async fn acquire(
     options: StartOptions,
 ) -> Result<(Held, RawData), Error> {
     let mut write = request(context, &options).map_err(|error| error.about(&id))?;
-    let deadline = context.clock.monotonic() + write.lease;
+    let deadline = deadline(context, &write);
     for _ in 0..MAX_ROUNDS {
         let update = expression::acquire(&write, &context.codec);
-        let want = Want { item: true, within: Some(write.lease) };
+        let want = Want { item: true, within: Some(deadline.saturating_sub(context.clock.monotonic())) };
         let (verdict, record) = match context.table.update("start it", &id, update, want).await? {
-            Written::Done(item) => (Verdict::Ours, Some(context.decode_written(&id, item)?)),
+            Written::Done(item) => match context.decode_written(&id, item) {
+                Ok(record) => (Verdict::Ours, Some(record)),
+                Err(error) => return Err(let_go(context, &write, &id, error).await),
+            },
             Written::Refused { item, .. } => {
                 write.path = Path::Ordinary;
                 let record = context.decode(&id, item)?;
@@ -42,7 +45,8 @@ pub(super) async fn acquire(
         match (verdict, record) {
             (Verdict::Ours, Some(record)) => return hold(context, &write, record, deadline).await,
             (Verdict::Refuse(refusal), record) => return Err(refuse(refusal, record, &id)),
-            (Verdict::Exhaust(exhaust), Some(record)) => {
+            (Verdict::Exhaust(mut exhaust), Some(record)) => {
+                exhaust.expire_at = context.expire_at(exhaust.now);
                 if let Some(record) = mark_exhausted(context, &exhaust, record).await? {
                     return Err(refuse(Refusal::Exhausted, Some(record), &id));
                 }
@@ -68,6 +72,13 @@ fn request(context: &Context, options: &StartOptions) -> Result<Acquire, Error> 
     super::builder::check_lease(request.lease, request.skew)?;
     super::builder::check_max_attempts(request.max_attempts)?;
     Ok(request)
+}
+
+/// When the lease that is asked for ends, on the monotonic clock: counted from before the request is sent, and from the
+/// time that the caller goes by, if that is earlier.
+fn deadline(context: &Context, write: &Acquire) -> Duration {
+    let left = (write.expires() - context.now()).to_std().unwrap_or_default();
+    context.clock.monotonic() + left.min(write.lease)
 }
 
 /// A lock that is ours. An answer that came after the lease's own end is worth nothing until the lease is extended.
@@ -97,12 +108,13 @@ async fn mark_exhausted(
     write: &Exhaust,
     record: Tracker<RawData>,
 ) -> Result<Option<Tracker<RawData>>, Error> {
-    let errors = End::history(record.errors.clone(), &write.error, context.error_history);
-    let update = expression::exhaust(write, &errors, &context.codec).map_err(|error| error.about(&record.id))?;
+    let exhausted = write.apply(record.clone(), context.error_history).into_stored();
+    let update =
+        expression::exhaust(write, &exhausted.errors, &context.codec).map_err(|error| error.about(&record.id))?;
     match context.table.update("mark it exhausted", &record.id, update, Want::default()).await? {
         Written::Done(_) => {
-            tracing::info!(attempts = record.attempts, "the last attempt was abandoned: exhausted");
-            Ok(Some(write.apply(record, context.error_history)))
+            tracing::info!(attempts = record.attempts, "no attempts are left: exhausted");
+            Ok(Some(exhausted))
         }
         Written::Refused { .. } => Ok(None),
     }
@@ -110,9 +122,28 @@ async fn mark_exhausted(
 
 /// Ends a lease whose data this program can't read, as a failed attempt, so that it is not tried for ever.
 pub(super) async fn give_up(held: &Held, error: Error) -> Error {
-    let recorded = WorkError::from(error.to_string());
-    if let Err(lost) = held.fail(&recorded).await {
+    if let Err(lost) = held.fail(&WorkError::from(error.clone())).await {
         tracing::warn!(task = ?held.id, "its data can't be read, and that could not be recorded: {lost}");
+    }
+    error
+}
+
+/// Ends an acquisition whose record this program can't read, so that it does not stay locked. The attempt stays counted.
+async fn let_go(context: &Context, write: &Acquire, id: &TaskId, error: Error) -> Error {
+    let end = End {
+        token: write.token,
+        now: write.now,
+        status: Status::Failed,
+        attempts: None,
+        errors: None,
+        expire_at: None,
+    };
+    let ended = match expression::end(&end, None, &context.codec) {
+        Ok(update) => context.table.update("let go of it", id, update, Want::default()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(lost) = ended {
+        tracing::warn!(task = ?id, "its item can't be read, and it stays locked until its lease ends: {lost}");
     }
     error
 }

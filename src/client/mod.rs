@@ -10,6 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
@@ -21,8 +22,8 @@ use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
-use crate::record::{Loaded, TaskId, Tracker, Version};
-use crate::schema::{Data, RawData, to_value};
+use crate::record::{Loaded, RawData, TaskId, Tracker, Version};
+use crate::schema::{Data, to_value};
 use crate::table::{Want, Written};
 
 /// Tracks the tasks of one namespace in one table. Their data is a `D`.
@@ -109,16 +110,34 @@ impl<D: Data> TrackerClient<D> {
         let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
         let mut record = Tracker::new(id.clone(), (), self.context.max_attempts, self.context.now());
         record.due_time = task.due;
-        record.loaded = Loaded(Some(record.version()));
+        let mut record = record.into_stored();
         let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&id))?;
-        if let Written::Refused { item, repeated } = self.context.table.put_new(&id, item).await? {
-            let existing = self.context.decode(&id, item)?;
-            if !(repeated && is_version(&existing, record.version())) {
-                return Err(already_exists(existing, &id));
+        if let Written::Refused { item: existing, repeated } = self.context.table.put_new(&id, item).await? {
+            let existing = self.context.decode(&id, existing)?;
+            let ours = repeated && is_version(&existing, record.version());
+            let expired = existing.as_ref().filter(|existing| existing.has_expired(record.create_time));
+            match expired {
+                _ if ours => {}
+                Some(expired) => record = self.create_anew(record, &task, expired).await?,
+                None => return Err(already_exists(existing, &id)),
             }
         }
         tracing::debug!(task = ?id, "created the task");
         Ok(record.with_data(task.data.unwrap_or_default()))
+    }
+
+    /// Makes the task in place of a record that has expired, which DynamoDB has not deleted yet.
+    async fn create_anew(
+        &self,
+        mut record: Tracker<()>,
+        task: &NewTask<D>,
+        expired: &Tracker<RawData>,
+    ) -> Result<Tracker<()>, Error> {
+        record.generation = expired.generation;
+        let record = record.into_stored();
+        let data = task.data.as_ref().map(to_value).transpose()?;
+        self.write_whole(&record, data, Some(expired.version())).await?;
+        Ok(record)
     }
 
     /// Reads a task, consistently. `None` where there is none, or where its retention is over and DynamoDB has just not
@@ -175,21 +194,36 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Changed`], with the stored record, where it is another one by now; else what DynamoDB refuses.
+    /// [`ErrorKind::Changed`], with the stored record, where it is another one by now; [`ErrorKind::InvalidArgument`] for a
+    /// lock that would never end, or a task of another namespace; else what DynamoDB refuses.
     pub async fn dump(&self, tracker: &mut Tracker<D>) -> Result<(), Error> {
         let (id, seen) = (tracker.id.clone(), tracker.loaded.0);
-        let update_time = std::mem::replace(&mut tracker.update_time, self.context.now());
-        let written = self.write_whole(tracker, seen).await;
+        self.own(&id)?;
+        if tracker.lock.is_some() && tracker.lock_expire_time.is_none() {
+            let message = "a lock without lock_expire_time would never end; lock it with lock_it";
+            return Err(Error::new(ErrorKind::InvalidArgument, message).about(&id));
+        }
+        let data = to_value(&tracker.data).map_err(|error| error.about(&id))?;
+        let before = (tracker.update_time, tracker.step);
+        // The step tells two dumps of one record in the same millisecond apart.
+        (tracker.update_time, tracker.step) = (self.context.now(), tracker.step.saturating_add(1));
+        let written = self.write_whole(tracker, Some(data), seen).await;
         match &written {
             Ok(()) => tracker.loaded = Loaded(Some(tracker.version())),
-            Err(_) => tracker.update_time = update_time,
+            Err(_) => (tracker.update_time, tracker.step) = before,
         }
         written.map_err(|error| error.about(&id))
     }
 
-    async fn write_whole(&self, tracker: &Tracker<D>, seen: Option<Version>) -> Result<(), Error> {
+    /// Writes a record, on the condition that the stored one is of the version that was seen, or that there is none.
+    async fn write_whole<T>(
+        &self,
+        tracker: &Tracker<T>,
+        data: Option<AttributeValue>,
+        seen: Option<Version>,
+    ) -> Result<(), Error> {
         let (context, id) = (&self.context, &tracker.id);
-        let item = context.codec.encode(tracker, Some(to_value(&tracker.data)?))?;
+        let item = context.codec.encode(tracker, data)?;
         let update = expression::dump(item, seen, &context.codec);
         if let Written::Refused { item, repeated } =
             context.table.update("dump it", id, update, Want::default()).await?
@@ -204,6 +238,16 @@ impl<D: Data> TrackerClient<D> {
 
     fn id(&self, id: &str) -> Result<TaskId, Error> {
         Ok(TaskId::new(&self.context.namespace, id)?)
+    }
+
+    /// A record that was passed in is one of this client's namespace.
+    fn own(&self, id: &TaskId) -> Result<(), Error> {
+        if id.namespace() == self.context.namespace {
+            return Ok(());
+        }
+        let message =
+            format!("this client is for the namespace {:?}; use one for the task's own", self.context.namespace);
+        Err(Error::new(ErrorKind::InvalidArgument, message).about(id))
     }
 }
 

@@ -4,8 +4,8 @@ use super::{TrackerClient, changed};
 use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::protocol::{Operate, Operation};
-use crate::record::Tracker;
-use crate::schema::{Data, RawData};
+use crate::record::{RawData, Tracker};
+use crate::schema::Data;
 use crate::status::Status;
 use crate::table::{Want, Written};
 
@@ -54,23 +54,30 @@ impl<D: Data> TrackerClient<D> {
         self.operate(seen, Operation::Unlock).await
     }
 
-    /// Deletes a task, whatever state it is in, and returns what it was. `None` where there was none.
+    /// Deletes a task, whatever state it is in. Whoever works on it loses the lease.
     ///
-    /// Whoever works on it loses the lease. Its generation begins again at 1 if it is made again.
+    /// Its generation begins again at 1 if it is made again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::Unreadable`] where the item was no tracker, although it
-    /// is deleted; else what DynamoDB refuses.
-    pub async fn delete(&self, id: impl AsRef<str>) -> Result<Option<Tracker<D>>, Error> {
-        let id = self.id(id.as_ref())?;
-        let item = self.context.table.delete(&id).await?;
+    /// [`ErrorKind::Changed`] where the task is not as seen any more; [`ErrorKind::NotFound`]; else what DynamoDB refuses.
+    pub async fn delete(&self, seen: &Tracker<D>) -> Result<(), Error> {
+        let id = &seen.id;
+        self.own(id)?;
+        let condition = expression::unchanged(seen.loaded.0.unwrap_or(seen.version()), &self.context.codec);
+        match self.context.table.delete(id, condition).await? {
+            Written::Done(_) => {}
+            // The first copy of the request, whose answer was lost, has deleted it.
+            Written::Refused { item: None, repeated: true } => {}
+            Written::Refused { item, .. } => return Err(changed(self.context.decode(id, item)?, id)),
+        }
         tracing::info!(task = ?id, "deleted the task");
-        self.context.decode(&id, item)?.map(Tracker::typed).transpose()
+        Ok(())
     }
 
     async fn operate(&self, seen: &Tracker<D>, operation: Operation) -> Result<Tracker<D>, Error> {
         let id = &seen.id;
+        self.own(id)?;
         if !operation.is_legal(seen) {
             return Err(illegal(seen, operation));
         }

@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::TrackerClient;
 use crate::error::Error;
-use crate::lease::{Held, Lease};
+use crate::lease::{Held, Lease, Standing};
 use crate::protocol::StartOptions;
 use crate::record::Tracker;
 use crate::schema::Data;
@@ -28,7 +28,7 @@ pub enum RunError<T> {
     Failed {
         /// The work's own error.
         error: WorkError,
-        /// The record: failed, or exhausted.
+        /// The record: failed or exhausted, unless the work recorded another outcome itself.
         tracker: Box<Tracker<()>>,
     },
     /// The work was run, but its outcome could not be recorded: it will be run again when the lease has ended. A success
@@ -187,8 +187,9 @@ impl<D: Data> TrackerClient<D> {
         match result {
             Ok(outcome) => record(&held, outcome).await,
             Err(panic) => {
-                if let Err(error) = record::<()>(&held, Err(WorkError::from_panic(&*panic))).await {
-                    tracing::warn!(task = ?held.id, "{error}");
+                let recorded = record::<()>(&held, Err(WorkError::from_panic(&*panic))).await;
+                if let Err(RunError::NotRecorded { error, .. } | RunError::LeaseLost { error, .. }) = recorded {
+                    tracing::warn!(task = ?held.id, "the work panicked, and that is not recorded: {error}");
                 }
                 resume_unwind(panic)
             }
@@ -196,10 +197,23 @@ impl<D: Data> TrackerClient<D> {
     }
 }
 
+/// The work has recorded an outcome itself, so there is nothing to add.
+fn as_ended<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunError<T>> {
+    outcome.map_err(|error| RunError::Failed { error, tracker: Box::new(held.record()) })
+}
+
 /// Records what came of the work, unless the work has done so through its lease.
 async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunError<T>> {
-    if held.is_over() {
-        return outcome.map_err(|error| RunError::Failed { error, tracker: Box::new(held.record()) });
+    match held.standing() {
+        Standing::Open => {}
+        Standing::Lost(error) => return Err(RunError::LeaseLost { outcome, error }),
+        Standing::Ended => return as_ended(held, outcome),
+        Standing::Unconfirmed(write) => {
+            return match held.confirm(&write).await {
+                Ok(_) => as_ended(held, outcome),
+                Err(error) => Err(RunError::not_recorded(outcome, error)),
+            };
+        }
     }
     match outcome {
         Ok(value) => match held.end_as(Status::Succeeded, None).await {

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
-use crate::record::{LockToken, TaskId, Tracker};
-use crate::schema::RawData;
+use crate::record::{LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
 use crate::table::{Want, Written};
 use crate::time::{plus, to_millis};
@@ -35,8 +35,23 @@ struct State {
     unsaved: Option<AttributeValue>,
     /// When the lease ends, on the process's monotonic clock.
     deadline: Duration,
-    /// Whether an outcome was recorded or the lease lost.
-    over: bool,
+    /// The number of the latest step that was sent, whatever became of it. None is used twice.
+    step: u32,
+    standing: Standing,
+}
+
+/// How the lease stands, as far as this process knows.
+#[derive(Clone)]
+pub(crate) enum Standing {
+    /// It is held.
+    Open,
+    /// This outcome was sent, and it is not known whether it is in. Only the same may be sent again: another would give the
+    /// lie to it.
+    Unconfirmed(Box<End>),
+    /// An outcome is recorded.
+    Ended,
+    /// Somebody else has the task, or nobody.
+    Lost(Error),
 }
 
 impl Held {
@@ -54,7 +69,7 @@ impl Held {
             attempt: record.attempts,
             generation: record.generation,
             lease,
-            state: Mutex::new(State { record, unsaved: None, deadline, over: false }),
+            state: Mutex::new(State { step: record.step, record, unsaved: None, deadline, standing: Standing::Open }),
             writing: tokio::sync::Mutex::new(()),
         }
     }
@@ -67,9 +82,8 @@ impl Held {
         self.state().deadline.saturating_sub(self.context.clock.monotonic())
     }
 
-    /// Whether an outcome was recorded through this lease, or it is known to be lost.
-    pub(crate) fn is_over(&self) -> bool {
-        self.state().over
+    pub(crate) fn standing(&self) -> Standing {
+        self.state().standing.clone()
     }
 
     pub(crate) fn set_unsaved(&self, data: AttributeValue) {
@@ -99,8 +113,11 @@ impl Held {
         Ok(())
     }
 
-    fn next_step(&self, expires: Option<chrono::DateTime<chrono::Utc>>) -> Extend {
-        Extend { token: self.token, now: self.context.now(), step: self.state().record.step + 1, expires }
+    /// A step is counted before it is sent: a copy that comes late, or whose sender was cancelled, keeps its number.
+    fn next_step(&self, expires: Option<DateTime<Utc>>) -> Extend {
+        let mut state = self.state();
+        state.step = state.step.saturating_add(1);
+        Extend { token: self.token, now: self.context.now(), step: state.step, expires }
     }
 
     async fn write_step(&self, write: &Extend, update: Update) -> Result<(), Error> {
@@ -110,14 +127,23 @@ impl Held {
             return Err(self.lost(record));
         }
         let mut state = self.state();
-        state.record = write.apply(state.record.clone());
+        state.record = write.apply(state.record.clone()).into_stored();
         Ok(())
     }
 
     /// Records a failure: failed while attempts are left, else exhausted.
     pub(crate) async fn fail(&self, error: &WorkError) -> Result<Tracker<()>, Error> {
         let status = End::status_of_failure(&self.state().record);
-        self.end_as(status, Some(error)).await
+        match self.end_as(status, Some(error)).await {
+            Err(refused) if refused.kind() == ErrorKind::ItemTooLarge => {
+                // The history has no room in the item, and a failure that is not recorded would run for ever.
+                let mut write = self.ending(status, Some(error));
+                write.errors =
+                    write.errors.and_then(|mut errors| errors.pop()).map(|error| vec![error.without_trace()]);
+                self.end(write).await
+            }
+            ended => ended,
+        }
     }
 
     /// Gives the task back, and takes the attempt off the count.
@@ -149,28 +175,32 @@ impl Held {
         }
     }
 
+    /// Sends an outcome again of which it is not known whether it is in.
+    pub(crate) async fn confirm(&self, write: &End) -> Result<Tracker<()>, Error> {
+        self.end(write.clone()).await
+    }
+
     async fn end(&self, write: End) -> Result<Tracker<()>, Error> {
         let _turn = self.writing.lock().await;
         let data = self.state().unsaved.clone();
         let update = expression::end(&write, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
+        self.check("record its outcome")?;
+        self.state().standing = Standing::Unconfirmed(Box::new(write.clone()));
         if let Some(refused) = self.write("record its outcome", update).await?
             && !write.is_in(refused.shown.as_ref())
         {
             return Err(self.lost(refused));
         }
         let mut state = self.state();
-        state.over = true;
-        state.record = write.apply(state.record.clone());
+        state.standing = Standing::Ended;
+        state.record = write.apply(state.record.clone()).into_stored();
         tracing::info!(task = ?self.id, attempt = self.attempt, status = %write.status, "recorded the outcome");
         Ok(state.record.clone())
     }
 
     /// Sends a write that is bound to our lock. `None` means that it is in.
     async fn write(&self, action: &str, update: Update) -> Result<Option<Refused>, Error> {
-        if self.is_over() {
-            let message = format!("can't {action}: this lease has ended already; start the task again");
-            return Err(Error::new(ErrorKind::LeaseLost, message).about(&self.id));
-        }
+        self.check(action)?;
         let want = Want { item: false, within: Some(self.time_left()) };
         match self.context.table.update(action, &self.id, update, want).await? {
             Written::Done(_) => Ok(None),
@@ -181,20 +211,34 @@ impl Held {
         }
     }
 
+    /// Nothing more is sent through a lease that is known to be over.
+    fn check(&self, action: &str) -> Result<(), Error> {
+        match self.standing() {
+            Standing::Open | Standing::Unconfirmed(_) => Ok(()),
+            Standing::Lost(error) => Err(error),
+            Standing::Ended => {
+                let message = format!("can't {action}: this lease has ended already; start the task again");
+                Err(Error::new(ErrorKind::LeaseLost, message).about(&self.id))
+            }
+        }
+    }
+
     fn lost(&self, refused: Refused) -> Error {
-        self.state().over = true;
         let now = match &refused {
             Refused { shown: Some(record), .. } => describe(record),
             Refused { unreadable: Some(_), .. } => "its item can't be read".to_owned(),
             Refused { .. } => "it was deleted".to_owned(),
         };
-        let message = format!("the lease is lost, and nothing was written: {now}; stop this work, and start it again");
+        let message =
+            format!("the lease is lost, and this was not written: {now}; stop this work, and start the task again");
         tracing::warn!(task = ?self.id, attempt = self.attempt, generation = self.generation, "lost the lease: {now}");
         let error = Error::new(ErrorKind::LeaseLost, message).with_tracker(refused.shown).about(&self.id);
-        match refused.unreadable {
+        let error = match refused.unreadable {
             Some(source) => error.with_source(source),
             None => error,
-        }
+        };
+        self.state().standing = Standing::Lost(error.clone());
+        error
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

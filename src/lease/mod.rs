@@ -15,7 +15,7 @@ use crate::schema::{Data, to_value};
 use crate::status::Status;
 use crate::work_error::WorkError;
 
-pub(crate) use held::Held;
+pub(crate) use held::{Held, Standing};
 
 /// A task in hand: the right to work on it until the lease ends, and the means to record the outcome.
 ///
@@ -134,7 +134,9 @@ impl<D: Data> Lease<D> {
         self.held.fail(&error.into()).await
     }
 
-    /// Gives the task back to whoever comes next. The attempt is not counted.
+    /// Gives the task back to whoever comes next: it is pending, and the attempt is not counted.
+    ///
+    /// That is so too where it had succeeded before and was taken by force.
     ///
     /// # Errors
     ///

@@ -63,14 +63,17 @@ impl End {
 
     /// Whether `record`, on which DynamoDB refused this write, shows that an earlier copy of it is already in.
     ///
-    /// The lock that ended last is ours, with the state that we wanted. For a failure, the error must be ours as well:
-    /// a contender that found our lease run out may have written `exhausted` too, and that was not us.
+    /// The lock that ended last is ours. A failure has left our error as the latest, even where somebody has taken the
+    /// task since; a contender that found our lease run out has left another. Any other outcome has left the state that we
+    /// wanted at our time; an operator who wanted the same has left it at theirs.
     #[must_use]
     pub fn is_in<D>(&self, record: Option<&Tracker<D>>) -> bool {
         record.is_some_and(|record| {
             record.last_lock == Some(self.token)
-                && record.status == self.status
-                && self.errors.as_ref().is_none_or(|errors| record.errors.last() == errors.last())
+                && match &self.errors {
+                    Some(errors) => record.errors.last() == errors.last(),
+                    None => record.status == self.status && record.update_time == self.now,
+                }
         })
     }
 }

@@ -39,8 +39,10 @@ impl Extend {
     }
 
     /// Whether `record`, on which DynamoDB refused this write, shows that an earlier copy of it is already in.
+    ///
+    /// A number is never used for two writes, so its own number there means this very write.
     #[must_use]
     pub fn is_in<D>(&self, record: Option<&Tracker<D>>) -> bool {
-        record.is_some_and(|record| record.lock == Some(self.token))
+        record.is_some_and(|record| record.lock == Some(self.token) && record.step == self.step)
     }
 }

@@ -195,7 +195,7 @@ pub enum Refusal {
     Locked {
         /// Who, where they said so.
         owner: Option<String>,
-        /// When their lease ends, unless they extend it.
+        /// When it can be taken over, unless they extend their lease: the skew after the lease's end.
         until: DateTime<Utc>,
     },
     /// It may be taken later.
@@ -236,7 +236,8 @@ impl Acquire {
             reentrant: options.reentrant,
             ignore_lock: options.ignore_lock,
             force_execution: options.force_execution,
-            only_existing: options.only_existing,
+            // A stage follows on an item that the stage before has made.
+            only_existing: options.only_existing || terms.previous_succeeded.is_some(),
             previous_succeeded: terms.previous_succeeded,
             path: Path::Ordinary,
         }
@@ -292,7 +293,7 @@ impl Acquire {
         if !self.is_free(record) {
             return Verdict::Refuse(Refusal::Locked {
                 owner: record.lock_owner.clone(),
-                until: record.lock_expire_time.unwrap_or(DateTime::<Utc>::MAX_UTC),
+                until: record.lock_expire_time.map_or(DateTime::<Utc>::MAX_UTC, |expiry| plus(expiry, self.skew)),
             });
         }
         self.judge_free(record)
@@ -305,11 +306,11 @@ impl Acquire {
             Status::Succeeded if !startable => Verdict::Refuse(Refusal::AlreadySucceeded),
             Status::Exhausted if !startable => Verdict::Refuse(Refusal::Exhausted),
             Status::Ignored if !startable => Verdict::Refuse(Refusal::Ignored),
-            Status::InProgress if !self.has_attempts(record) => match self.is_abandoned(record) {
+            // A lease that goes on is not ended, even by whoever may take it.
+            _ if startable && !self.has_attempts(record) => match record.lock.is_none() || self.ran_out(record) {
                 true => Verdict::Exhaust(Exhaust::of(record, self.now)),
                 false => Verdict::Refuse(Refusal::Exhausted),
             },
-            _ if startable && !self.has_attempts(record) => Verdict::Refuse(Refusal::Exhausted),
             _ if !self.is_due(record) => {
                 Verdict::Refuse(Refusal::NotDue { until: record.due_time.unwrap_or(self.now) })
             }
@@ -327,10 +328,13 @@ impl Acquire {
             (_, None) => new(),
         };
         record.status = Status::InProgress;
-        record.attempts = if self.path == Path::Ordinary { record.attempts + 1 } else { 1 };
+        record.attempts = if self.path == Path::Ordinary { record.attempts.saturating_add(1) } else { 1 };
         record.max_attempts = self.max_attempts;
-        record.generation += 1;
+        record.generation = record.generation.saturating_add(1);
         record.update_time = self.now;
+        if self.may_displace() {
+            record.last_lock = record.lock.or(record.last_lock).or(Some(self.token));
+        }
         record.lock = Some(self.token);
         record.step = 0;
         record.lock_owner = self.owner.clone();
@@ -369,14 +373,22 @@ impl Acquire {
         matches!(status, Status::Other(code) if Some(code) == self.previous_succeeded)
     }
 
-    fn is_free<D>(&self, record: &Tracker<D>) -> bool {
-        self.ignore_lock || self.is_abandoned(record)
+    /// Whether it may take a lock that has not run out. Such a start remembers the lock that it displaces as the last
+    /// one, so that a late copy of the displaced start can't take the lock back.
+    #[must_use]
+    pub fn may_displace(&self) -> bool {
+        let replaces = matches!(self.path, Path::Replace { .. });
+        !replaces && (self.ignore_lock || self.held.is_some() || self.reentrant)
     }
 
-    /// Nobody else works on it. That the caller ignores locks does not make it so.
-    fn is_abandoned<D>(&self, record: &Tracker<D>) -> bool {
-        record.lock.is_none()
-            || record.lease_ran_out(self.now, self.skew)
+    fn ran_out<D>(&self, record: &Tracker<D>) -> bool {
+        record.lease_ran_out(self.now, self.skew)
+    }
+
+    fn is_free<D>(&self, record: &Tracker<D>) -> bool {
+        self.ignore_lock
+            || record.lock.is_none()
+            || self.ran_out(record)
             || (self.held.is_some() && record.lock == self.held)
             || (self.reentrant && self.owner.is_some() && record.lock_owner == self.owner)
     }
@@ -391,21 +403,26 @@ impl Acquire {
     }
 }
 
-/// Writing down that a task whose last attempt was abandoned is exhausted.
+/// Writing down that a task whose attempts are used up is exhausted: its last attempt was abandoned, or the limit is lower
+/// than it was.
 ///
 /// Bound to the lock and the expiry that were seen: a holder that extends its lease in between keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exhaust {
     /// The time, in whole milliseconds.
     pub now: DateTime<Utc>,
+    /// The state that was seen.
+    pub status: Status,
     /// The generation that was seen.
     pub generation: u64,
     /// The lock that was seen.
     pub lock: Option<LockToken>,
     /// The expiry that was seen.
     pub lock_expire_time: Option<DateTime<Utc>>,
-    /// What is added to the history.
-    pub error: AttemptError,
+    /// What is added to the history, where an attempt was abandoned.
+    pub error: Option<AttemptError>,
+    /// When DynamoDB may delete the item.
+    pub expire_at: Option<DateTime<Utc>>,
 }
 
 impl Exhaust {
@@ -414,12 +431,15 @@ impl Exhaust {
             Some(expiry) => format!("the lease ended at {} with no outcome", expiry.format("%FT%T%.3fZ")),
             None => "the task was unlocked with no outcome".to_owned(),
         };
+        let error = || AttemptError::from_parts(record.attempts, now, LEASE_EXPIRED, &message, None);
         Self {
             now,
+            status: record.status,
             generation: record.generation,
             lock: record.lock,
             lock_expire_time: record.lock_expire_time,
-            error: AttemptError::from_parts(record.attempts, now, LEASE_EXPIRED, &message, None),
+            error: (record.status == Status::InProgress).then(error),
+            expire_at: None,
         }
     }
 
@@ -427,7 +447,7 @@ impl Exhaust {
     #[must_use]
     pub fn permits<D>(&self, record: Option<&Tracker<D>>) -> bool {
         record.is_some_and(|record| {
-            record.status == Status::InProgress
+            record.status == self.status
                 && record.generation == self.generation
                 && record.lock == self.lock
                 && record.lock_expire_time == self.lock_expire_time
@@ -441,7 +461,10 @@ impl Exhaust {
         record.status = Status::Exhausted;
         record.update_time = self.now;
         record.due_time = None;
-        record.errors = super::End::history(record.errors, &self.error, history);
+        record.expire_at = self.expire_at;
+        if let Some(error) = &self.error {
+            record.errors = super::End::history(record.errors, error, history);
+        }
         record
     }
 }

@@ -62,6 +62,11 @@ impl AttemptError {
         Self::from_parts(attempt, time, std::any::type_name::<E>(), &chain(error), backtrace(error).as_deref())
     }
 
+    /// The same without its backtrace, for an item that has no room.
+    pub(crate) fn without_trace(self) -> Self {
+        Self { trace: None, ..self }
+    }
+
     /// The record of a failure that was no Rust error, such as a command's exit code. Each text is cut to its size.
     #[must_use]
     pub fn from_parts(attempt: u32, time: DateTime<Utc>, error_type: &str, message: &str, trace: Option<&str>) -> Self {

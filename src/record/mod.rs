@@ -2,6 +2,7 @@
 
 mod attempt_error;
 mod id;
+mod raw;
 mod token;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 pub use attempt_error::{AttemptError, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TYPE_BYTES};
 pub use id::{InvalidTaskId, MAX_KEY_BYTES, TaskId};
+pub use raw::RawData;
 pub use token::{InvalidLockToken, LockToken};
 
 pub(crate) use attempt_error::{backtrace, chain};
@@ -164,7 +166,7 @@ impl<D> Tracker<D> {
         self.lock_time = Some(now);
         self.lock_expire_time = Some(to_millis(plus(now, expire)));
         self.step = 0;
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         token
     }
 
@@ -206,6 +208,12 @@ impl<D> Tracker<D> {
     /// The same record with other data.
     pub(crate) fn with_data<E>(self, data: E) -> Tracker<E> {
         self.swap_data(data).0
+    }
+
+    /// The record as one that is stored in this very state.
+    pub(crate) fn into_stored(mut self) -> Self {
+        self.loaded = Loaded(Some(self.version()));
+        self
     }
 
     /// What the record is now, to be compared with a later state of it.

@@ -34,16 +34,16 @@ impl LockToken {
         Self(Uuid::new_v4())
     }
 
-    /// The token with this UUID, for tests and for callers that derive their tokens.
+    /// The token with this number, for tests and for callers that derive their tokens.
     #[must_use]
-    pub const fn from_uuid(uuid: Uuid) -> Self {
-        Self(uuid)
+    pub const fn from_u128(number: u128) -> Self {
+        Self(Uuid::from_u128(number))
     }
 
-    /// The UUID.
+    /// The token as a number.
     #[must_use]
-    pub const fn as_uuid(&self) -> &Uuid {
-        &self.0
+    pub const fn as_u128(self) -> u128 {
+        self.0.as_u128()
     }
 }
 

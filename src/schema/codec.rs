@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
-use super::{Item, KeySchema, RawData, attr};
+use super::{Item, KeySchema, attr};
 use crate::error::{Error, ErrorKind};
-use crate::record::{AttemptError, Loaded, LockToken, TaskId, Tracker};
+use crate::record::{AttemptError, Loaded, LockToken, RawData, TaskId, Tracker};
 use crate::status::StatusSet;
 
 /// What is needed to read and write items.
@@ -30,7 +30,7 @@ impl Codec {
     }
 
     fn decode_as(&self, id: TaskId, item: &mut Item) -> Result<Tracker<RawData>, Error> {
-        let mut record = Tracker {
+        let record = Tracker {
             id,
             status: self.statuses.status(required(item, attr::STATUS)?),
             attempts: required(item, attr::ATTEMPTS)?,
@@ -55,8 +55,7 @@ impl Codec {
         if record.lock.is_some() && record.lock_expire_time.is_none() {
             return Err(missing(attr::LOCK_EXPIRE_TIME));
         }
-        record.loaded = Loaded(Some(record.version()));
-        Ok(record)
+        Ok(record.into_stored())
     }
 
     /// The item of a record with this data, its key included. What is absent in the record is absent in the item.
@@ -117,9 +116,9 @@ pub(crate) fn encode_errors(errors: &[AttemptError]) -> Result<AttributeValue, E
 fn errors(item: &mut Item) -> Result<Vec<AttemptError>, Error> {
     match item.remove(attr::ERRORS) {
         None => Ok(Vec::new()),
-        Some(value) => serde_dynamo::from_attribute_value(value).map_err(|error| {
+        Some(value) => serde_dynamo::from_attribute_value(value).map_err(|_| {
             let message = format!("the attribute `{}` is no list of attempts' errors; mend or remove it", attr::ERRORS);
-            Error::new(ErrorKind::Unreadable, message).with_source(error)
+            Error::new(ErrorKind::Unreadable, message)
         }),
     }
 }

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub use raw::{Data, RawData};
+pub use raw::Data;
 
-pub(crate) use raw::to_value;
+pub(crate) use raw::{ITEM_TOO_LARGE, to_value};
 
 pub(crate) use codec::{Codec, encode_errors, millis, number, seconds, string};
 pub(crate) use definition::create_table_request;

@@ -1,13 +1,11 @@
-//! The caller's data, before it is known what it should be.
-
-use std::fmt;
+//! The caller's data, to and from DynamoDB's form.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
-use crate::record::Tracker;
+use crate::record::{RawData, Tracker};
 
 /// What a task's data can be: anything that serde reads and writes and that has a default, which stands for "no data".
 ///
@@ -15,24 +13,6 @@ use crate::record::Tracker;
 pub trait Data: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> Data for D {}
-
-/// A task's data as DynamoDB has it. `Debug` does not show it.
-#[derive(Clone, Default, PartialEq)]
-pub struct RawData(pub(crate) Option<AttributeValue>);
-
-impl RawData {
-    /// The value of the attribute `data`, where the item has one.
-    #[must_use]
-    pub fn as_attribute_value(&self) -> Option<&AttributeValue> {
-        self.0.as_ref()
-    }
-}
-
-impl fmt::Debug for RawData {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RawData(…)")
-    }
-}
 
 impl Tracker<RawData> {
     /// The record with its data as `D`; absent data is `D::default()`.
@@ -43,20 +23,64 @@ impl Tracker<RawData> {
     pub fn typed<D: DeserializeOwned + Default>(mut self) -> Result<Tracker<D>, Error> {
         let data = match self.data.0.take() {
             None => D::default(),
-            Some(value) => serde_dynamo::from_attribute_value(value).map_err(|error| {
-                let message = "the attribute `data` can't be read as the type that this program expects; \
-                               compare the item with the type, or start from a redriven task without data";
-                Error::new(ErrorKind::Unreadable, message).with_source(error).about(&self.id)
+            // What serde says quotes the data, so it is not passed on.
+            Some(value) => serde_dynamo::from_attribute_value(value).map_err(|_| {
+                let message = format!(
+                    "the attribute `data` can't be read as the type that this program expects, {}; compare the two",
+                    std::any::type_name::<D>()
+                );
+                Error::new(ErrorKind::Unreadable, message).about(&self.id)
             })?,
         };
         Ok(self.with_data(data))
     }
 }
 
-/// `data` in DynamoDB's form.
+impl Error {
+    /// The record, with its data as `D`: how a caller gets at the result of a task that has already succeeded.
+    ///
+    /// # Errors
+    ///
+    /// `None` where there is no record; [`ErrorKind::Unreadable`] where its data is no `D`.
+    #[must_use]
+    pub fn tracker_as<D: DeserializeOwned + Default>(&self) -> Option<Result<Tracker<D>, Error>> {
+        self.tracker().cloned().map(Tracker::typed)
+    }
+}
+
+/// `data` in DynamoDB's form. Data that no item has room for is refused here, before anything is sent.
 pub(crate) fn to_value<D: Serialize>(data: &D) -> Result<AttributeValue, Error> {
-    serde_dynamo::to_attribute_value(data).map_err(|error| {
-        let message = "the data can't be written as a DynamoDB value; it is a type whose Serialize fails";
-        Error::new(ErrorKind::Unwritable, message).with_source(error)
-    })
+    // What serde says may quote the data, so it is not passed on.
+    let value = serde_dynamo::to_attribute_value(data).map_err(|_| {
+        let message = format!("{} can't be written as a DynamoDB value", std::any::type_name::<D>());
+        Error::new(ErrorKind::Unwritable, message)
+    })?;
+    let size = size_of(&value);
+    if size > MAX_ITEM_BYTES {
+        return Err(Error::new(ErrorKind::ItemTooLarge, format!("the data is {size} bytes, {ITEM_TOO_LARGE}")));
+    }
+    Ok(value)
+}
+
+/// DynamoDB's limit for an item, in bytes.
+const MAX_ITEM_BYTES: usize = 400 * 1024;
+
+/// What to say of an item that is over it.
+pub(crate) const ITEM_TOO_LARGE: &str =
+    "over DynamoDB's limit of 400 KB for an item; keep large data elsewhere, such as in S3, and its address here";
+
+/// The size of a value as DynamoDB counts it (*Item sizes and formats*, Amazon DynamoDB Developer Guide), or a little less
+/// for numbers.
+fn size_of(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len().div_ceil(2),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + size_of(value)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + size_of(value)).sum::<usize>(),
+        AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|digits| digits.len().div_ceil(2)).sum(),
+        AttributeValue::Bs(blobs) => blobs.iter().map(|bytes| bytes.as_ref().len()).sum(),
+        _ => 1,
+    }
 }

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::{Error, ErrorKind};
 use crate::record::chain;
+use crate::schema::ITEM_TOO_LARGE;
 
 /// The error of this crate that `error` amounts to, with `error` as its source.
 pub(super) fn failure<E>(action: &str, table: &str, error: SdkError<E>) -> Error
@@ -13,6 +14,9 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let (kind, what) = match &error {
+        SdkError::ServiceError(answer) if answer.raw().status().as_u16() >= 500 => {
+            of_service(Some(FAILED), None, table)
+        }
         SdkError::ServiceError(answer) => of_service(answer.err().code(), answer.err().message(), table),
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => of_dispatch(&chain(&error)),
         SdkError::TimeoutError(_) => (
@@ -28,6 +32,9 @@ where
     };
     Error::new(kind, format!("can't {action}: {what}")).with_source(error)
 }
+
+/// Any error of which DynamoDB says that it is its own.
+const FAILED: &str = "InternalServerError";
 
 fn of_service(code: Option<&str>, message: Option<&str>, table: &str) -> (ErrorKind, String) {
     let message = message.unwrap_or("it gave no reason");
@@ -51,13 +58,17 @@ fn of_service(code: Option<&str>, message: Option<&str>, table: &str) -> (ErrorK
         | "IncompleteSignatureException" => {
             (ErrorKind::Credentials, format!("AWS does not accept these credentials; renew them ({message})"))
         }
-        "ValidationException" if is_size(message) => (
-            ErrorKind::ItemTooLarge,
-            "the item would be over DynamoDB's limit of 400 KB; keep large data elsewhere, such as in S3, and its \
-             address here"
-                .to_owned(),
-        ),
-        "InternalServerError" | "ServiceUnavailable" | "InternalFailure" => (
+        "ValidationException" if is_size(message) => {
+            (ErrorKind::ItemTooLarge, format!("the item would be {ITEM_TOO_LARGE}"))
+        }
+        // The start adds to `attempts` and `generation`, and so finds out first.
+        "ValidationException" if message.contains("incorrect data type") => {
+            (ErrorKind::Unreadable, "`attempts` or `generation` of the item is not a number; mend the item".to_owned())
+        }
+        "TransactionConflictException" => {
+            (ErrorKind::Conflict, "a transaction of somebody else was changing the item; try again".to_owned())
+        }
+        FAILED => (
             ErrorKind::Unreachable,
             "DynamoDB failed, after all retries, so the request may or may not have been carried out; try again later"
                 .to_owned(),

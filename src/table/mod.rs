@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -122,16 +123,28 @@ impl Table {
         }
     }
 
-    /// Deletes an item, and gives back what it was. After a lost answer that is nothing, since it is gone by then.
-    pub(crate) async fn delete(&self, id: &TaskId) -> Result<Option<Item>, Error> {
+    /// Deletes an item under a condition.
+    pub(crate) async fn delete(&self, id: &TaskId, condition: Update) -> Result<Written, Error> {
+        let repeats = Repeats::default();
         let request = self
             .client
             .delete_item()
             .table_name(&self.name)
             .set_key(Some(self.key.key(id)))
-            .return_values(ReturnValue::AllOld);
-        let answer = send!(self, request.customize(), None);
-        answer.map(|answer| answer.attributes).map_err(|error| self.failure("delete it", error, id))
+            .condition_expression(condition.condition)
+            .set_expression_attribute_names(Some(condition.names))
+            .set_expression_attribute_values(Some(condition.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match send!(self, request.customize().interceptor(repeats.clone()), None) {
+            Ok(_) => Ok(Written::Done(None)),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
+                let DeleteItemError::ConditionalCheckFailedException(refused) = answer.into_err() else {
+                    unreachable!()
+                };
+                Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
+            }
+            Err(error) => Err(self.failure("delete it", error, id)),
+        }
     }
 
     fn failure<E>(&self, action: &str, error: SdkError<E>, id: &TaskId) -> Error

@@ -12,6 +12,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// Each try gets this long for its answer. DynamoDB answers in milliseconds; what takes longer is lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A request is tried for no longer than this, whatever it is asked to.
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 /// A request that can't wait at all still gets this long.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -37,7 +39,7 @@ pub struct RequestPolicy {
 
 impl RequestPolicy {
     /// Tries each request for at most so long. No request is tried for longer than its answer is of use, which for a
-    /// start and an outcome is the lease.
+    /// start and an outcome is the lease, nor for longer than an hour.
     #[must_use]
     pub const fn patient_for(patience: Duration) -> Self {
         Self { patience: Some(patience) }
@@ -51,7 +53,7 @@ impl RequestPolicy {
 
     /// The settings for a request whose answer is of use for `useful`; `None` for the client's own.
     pub(crate) fn settings(&self, useful: Option<Duration>) -> Option<Builder> {
-        let patience = self.patience?;
+        let patience = self.patience?.min(MAX_PATIENCE);
         let patience = useful.map_or(patience, |useful| useful.min(patience)).max(LEAST_PATIENCE);
         let retries = RetryConfig::standard()
             .with_initial_backoff(FIRST_BACKOFF)

@@ -40,13 +40,21 @@ impl Table {
 
     async fn wait_until_active(&self) -> Result<(), Error> {
         for _ in 0..POLLS {
-            let answer = send!(self, self.client.describe_table().table_name(&self.name).customize(), None)
-                .map_err(|error| super::failure::failure("describe the table", &self.name, error))?;
-            let table = answer.table.unwrap_or_else(|| aws_sdk_dynamodb::types::TableDescription::builder().build());
-            match table.table_status {
-                Some(TableStatus::Creating) | Some(TableStatus::Updating) => tokio::time::sleep(POLL).await,
-                _ => return self.check_key(table.key_schema.as_deref().unwrap_or_default()),
+            match send!(self, self.client.describe_table().table_name(&self.name).customize(), None) {
+                Ok(answer) => {
+                    let usable = [TableStatus::Active, TableStatus::Updating];
+                    let status = answer.table().and_then(|table| table.table_status());
+                    if status.is_some_and(|status| usable.contains(status)) {
+                        return self.check_key(answer.table().map(|table| table.key_schema()).unwrap_or_default());
+                    }
+                }
+                // Right after its creation, a table may not be known everywhere yet (*DescribeTable*, Amazon DynamoDB API
+                // Reference).
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+                }
+                Err(error) => return Err(super::failure::failure("describe the table", &self.name, error)),
             }
+            tokio::time::sleep(POLL).await;
         }
         let message = format!("the table {:?} has not become active in five minutes; look at it in AWS", self.name);
         Err(Error::new(ErrorKind::Service, message))

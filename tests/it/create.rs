@@ -14,8 +14,9 @@ crate::tests![
     an_absent_task_is_none,
     a_task_may_have_any_id,
     bad_ids_are_refused_before_any_request,
-    a_deleted_task_is_returned_once,
+    a_task_is_deleted_as_it_was_seen,
     an_expired_task_is_as_good_as_gone,
+    an_expired_task_can_be_created_anew,
     a_due_time_holds_a_task_back,
     codes_of_your_own_are_stored,
 ];
@@ -44,7 +45,6 @@ async fn an_existing_task_is_never_overwritten(bed: Bed) {
 
 async fn an_absent_task_is_none(bed: Bed) {
     assert_eq!(bed.client::<()>().load("nobody").await.unwrap(), None);
-    assert_eq!(bed.client::<()>().delete("nobody").await.unwrap(), None);
 }
 
 async fn a_task_may_have_any_id(bed: Bed) {
@@ -61,16 +61,19 @@ async fn bad_ids_are_refused_before_any_request(bed: Bed) {
         assert_eq!(client.start(id).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
         assert_eq!(client.load(id).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
         assert_eq!(client.create(id).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
-        assert_eq!(client.delete(id).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
     assert_eq!(bed.http.sent(), Vec::<String>::new());
 }
 
-async fn a_deleted_task_is_returned_once(bed: Bed) {
+async fn a_task_is_deleted_as_it_was_seen(bed: Bed) {
     let client = bed.client::<Value>();
     let created = client.create(NewTask::new("t").data(json!("x"))).await.unwrap();
-    assert_eq!(client.delete("t").await.unwrap(), Some(created));
-    assert_eq!(client.delete("t").await.unwrap(), None);
+    let lease = client.start("t").await.unwrap();
+    assert_eq!(client.delete(&created).await.unwrap_err().kind(), ErrorKind::Changed, "somebody works on it now");
+    let done = lease.succeed().await.unwrap();
+    client.delete(&client.load("t").await.unwrap().unwrap()).await.unwrap();
+    assert_eq!(client.load("t").await.unwrap(), None);
+    assert_eq!(client.delete(&done).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 async fn an_expired_task_is_as_good_as_gone(bed: Bed) {
@@ -91,6 +94,21 @@ async fn an_expired_task_is_as_good_as_gone(bed: Bed) {
     assert_eq!(lease.data(), &Value::Null);
     let record = client.load("t").await.unwrap().unwrap();
     assert_eq!((record.create_time, record.expire_at, record.last_lock), (bed.clock.now(), None, None));
+}
+
+async fn an_expired_task_can_be_created_anew(bed: Bed) {
+    let client = bed.builder::<Value>().retention(Duration::from_secs(10)).build().unwrap();
+    let mut lease = client.start("t").await.unwrap();
+    lease.set_data(json!("old")).unwrap();
+    lease.succeed().await.unwrap();
+    bed.set("t", "note", Bed::key("theirs")).await;
+    bed.clock.advance(Duration::from_secs(9));
+    assert!(client.create("t").await.unwrap_err().is_already_exists());
+    bed.clock.advance(Duration::from_secs(1));
+    let created = client.create(NewTask::new("t").data(json!("new"))).await.unwrap();
+    assert_eq!(client.load("t").await.unwrap().unwrap(), created);
+    assert_eq!((created.status, created.generation, created.expire_at), (Status::Pending, 1, None));
+    assert_eq!(client.start("t").await.unwrap().generation(), 2, "the generation goes on counting");
 }
 
 async fn a_due_time_holds_a_task_back(bed: Bed) {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::{Client, Config};
-use dynamo_tracker::{ErrorKind, NewTask, RequestPolicy, RunError, StartOptions, Status, TrackerClient};
+use dynamo_tracker::{
+    Clock, ErrorKind, NewTask, RequestPolicy, RunError, StartOptions, Status, TaskId, Tracker, TrackerClient,
+};
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
@@ -19,7 +21,9 @@ crate::tests![
     throttling_is_told,
     nobody_there_is_told,
     an_item_over_400_kb_is_told,
+    a_failure_is_recorded_in_an_item_that_is_nearly_full,
     an_item_that_is_no_tracker_is_told,
+    an_unreadable_task_does_not_stay_locked,
     bad_settings_are_refused_at_build,
 ];
 
@@ -37,7 +41,7 @@ async fn a_missing_table_is_named(bed: Bed) {
         client.start("t").await.unwrap_err(),
         client.load("t").await.unwrap_err(),
         client.create("t").await.unwrap_err(),
-        client.delete("t").await.unwrap_err(),
+        client.delete(&Tracker::new(TaskId::new("test", "t").unwrap(), (), 3, bed.clock.now())).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::TableNotFound);
         says(&error, &[r#"task "test#t""#, r#"there is no table "no-such-table""#, "create it with create_table"]);
@@ -88,9 +92,61 @@ async fn an_item_over_400_kb_is_told(bed: Bed) {
         lease.set_data(json!("x".repeat(410_000)))?;
         Ok(())
     });
+    // The work is told before anything is sent, and its failure is counted, so it does not run for ever.
+    let RunError::Failed { tracker, .. } = result.await.unwrap_err() else { panic!() };
+    assert_eq!(tracker.errors[0].error_type, "dynamo_tracker::error::Error");
+    // Data that fits by itself, in an item that is too large with it: only DynamoDB knows.
+    bed.set("u", "note", AttributeValue::S("x".repeat(200_000))).await;
+    let result = client.run("u", StartOptions::new(), |mut lease| async move {
+        lease.set_data(json!("x".repeat(300_000)))?;
+        Ok(())
+    });
     let RunError::NotRecorded { outcome: Ok(()), error } = result.await.unwrap_err() else { panic!() };
     assert_eq!(error.kind(), ErrorKind::ItemTooLarge);
     assert_eq!(client.load("u").await.unwrap().unwrap().status, Status::InProgress, "a success is no failure");
+}
+
+async fn a_failure_is_recorded_in_an_item_that_is_nearly_full(bed: Bed) {
+    let client = bed.builder::<()>().max_attempts(1).build().unwrap();
+    let lease = client.start("t").await.unwrap();
+    bed.set("t", "note", AttributeValue::S("x".repeat(407_500))).await;
+    let error = format!("{}\n\nStack backtrace:\n{}", "m".repeat(900), "frame\n".repeat(500));
+    let record = lease.fail(Traced(error)).await.unwrap();
+    assert_eq!((record.status, record.errors[0].trace.as_deref()), (Status::Exhausted, None));
+    assert_eq!(client.load("t").await.unwrap().unwrap(), record);
+}
+
+/// An error whose `Debug` ends with a backtrace, as anyhow's does.
+struct Traced(String);
+
+impl std::fmt::Debug for Traced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Display for Traced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0[..900])
+    }
+}
+
+impl std::error::Error for Traced {}
+
+async fn an_unreadable_task_does_not_stay_locked(bed: Bed) {
+    let client = bed.builder::<()>().max_attempts(1).build().unwrap();
+    for (name, value) in [("errors", "secret"), ("last_lock", "secret"), ("due_time", "secret")] {
+        client.create(name).await.unwrap();
+        bed.set(name, name, AttributeValue::S(value.to_owned())).await;
+        assert_eq!(client.start(name).await.unwrap_err().kind(), ErrorKind::Unreadable);
+        let get = bed.sdk().get_item().table_name(&bed.table).key("id", Bed::key(name)).send().await.unwrap();
+        assert!(!get.item.unwrap().contains_key("lock"), "{name}");
+    }
+    client.create("generation").await.unwrap();
+    bed.set("generation", "generation", AttributeValue::S("secret".to_owned())).await;
+    let error = client.start("generation").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreadable);
+    says(&error, &["`generation` of the item is not a number"]);
 }
 
 async fn an_item_that_is_no_tracker_is_told(bed: Bed) {

@@ -8,7 +8,6 @@ use dynamo_tracker::{
     AttemptError, LockToken, Refusal, StartOptions, Status, StatusSet, TaskId, Tracker, TrackerClient,
 };
 use proptest::prelude::*;
-use uuid::Uuid;
 
 /// The skew and the lease that requests here go by, in milliseconds.
 pub(crate) const SKEW: i64 = 1000;
@@ -17,9 +16,9 @@ pub(crate) const LEASE: i64 = 60_000;
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
 
 /// A token that some record has, and some request holds.
-pub(crate) const HELD: LockToken = LockToken::from_uuid(Uuid::from_u128(1));
+pub(crate) const HELD: LockToken = LockToken::from_u128(1);
 /// A token of somebody else.
-pub(crate) const OTHER: LockToken = LockToken::from_uuid(Uuid::from_u128(2));
+pub(crate) const OTHER: LockToken = LockToken::from_u128(2);
 /// The owner of some record's lock, who may be re-entrant.
 pub(crate) const OWNER: &str = "execution-1";
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dynamo_tracker::{ErrorKind, NewTask, RequestPolicy, RunError, StartOptions, Status, WorkError};
+use dynamo_tracker::{Clock, ErrorKind, NewTask, RequestPolicy, RunError, StartOptions, Status, WorkError};
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
@@ -20,6 +20,13 @@ crate::tests![
     an_answer_after_the_lease_is_renewed_before_work,
     a_start_that_was_ended_while_its_answer_was_lost_begins_again,
     the_clients_own_retries_may_be_kept,
+    a_step_that_failed_is_not_taken_for_another,
+    a_late_copy_of_a_reentrant_start_takes_nothing,
+    a_failure_that_was_followed_by_a_start_was_recorded,
+    a_late_delete_does_not_delete_the_successor,
+    an_extension_counts_from_before_its_request,
+    a_holder_that_extends_just_in_time_is_not_exhausted,
+    an_expired_record_that_changed_is_not_replaced,
 ];
 
 const LOST: [Fault; 2] = [Fault::LostAnswer, Fault::DoneButFailed];
@@ -70,8 +77,11 @@ async fn every_other_write_survives_a_lost_answer(bed: Bed) {
     let mut lease = client.start("t").await.unwrap();
     lost();
     lease.checkpoint(json!(2)).await.unwrap();
+    assert_eq!(client.load("t").await.unwrap().unwrap().data, json!(2));
+    bed.clock.advance(Duration::from_secs(9));
     lost();
     lease.mark_as_in_progress().await.unwrap();
+    assert_eq!(client.load("t").await.unwrap().unwrap().lock_expire_time, lease.expires());
     lost();
     lease.release().await.unwrap();
     client.start("t").await.unwrap().mark_as_exhausted("x").await.unwrap();
@@ -88,7 +98,7 @@ async fn every_other_write_survives_a_lost_answer(bed: Bed) {
     client.dump(&mut ignored).await.unwrap();
     assert_eq!(client.load("t").await.unwrap().unwrap(), ignored);
     lost();
-    client.delete("t").await.unwrap();
+    client.delete(&ignored).await.unwrap();
     assert_eq!(client.load("t").await.unwrap(), None);
 }
 
@@ -165,7 +175,7 @@ async fn an_answer_after_the_lease_is_renewed_before_work(bed: Bed) {
     let client = bed.client::<()>();
     bed.http.before_answer({
         let clock = bed.clock.clone();
-        move || clock.advance(Duration::from_secs(100))
+        move || async move { clock.advance(Duration::from_secs(100)) }
     });
     let lease = client.start("t").await.unwrap();
     assert_eq!(bed.http.sent(), ["UpdateItem", "UpdateItem"]);
@@ -203,4 +213,105 @@ async fn the_clients_own_retries_may_be_kept(bed: Bed) {
     let error = client.run("t", StartOptions::new(), |_| async { Ok::<_, WorkError>(()) }).await.unwrap_err();
     assert!(matches!(&error, RunError::NotStarted(error) if error.kind() == ErrorKind::Throttled), "{error:?}");
     assert_eq!(bed.http.sent().len(), 1);
+}
+
+/// A client that gives up at once, so that a write can fail although it is in.
+fn impatient<D: dynamo_tracker::Data>(bed: &Bed) -> dynamo_tracker::TrackerClient<D> {
+    bed.builder().requests(RequestPolicy::patient_for(Duration::ZERO)).build().unwrap()
+}
+
+/// Faults for all the tries of one request.
+fn always(fault: Fault) -> Vec<Fault> {
+    vec![fault; 20]
+}
+
+async fn a_step_that_failed_is_not_taken_for_another(bed: Bed) {
+    let client = impatient::<Value>(&bed);
+    let mut lease = client.start("t").await.unwrap();
+    bed.http.plan(always(Fault::DoneButFailed));
+    lease.checkpoint(json!(1)).await.unwrap_err();
+    bed.http.plan([]);
+    lease.checkpoint(json!(2)).await.unwrap();
+    assert_eq!(client.load("t").await.unwrap().unwrap().data, json!(2));
+
+    bed.http.plan(always(Fault::DoneButFailed));
+    lease.mark_as_in_progress().await.unwrap_err();
+    bed.http.plan([]);
+    bed.clock.advance(Duration::from_secs(30));
+    lease.mark_as_in_progress().await.unwrap();
+    let record = client.load("t").await.unwrap().unwrap();
+    assert_eq!(record.lock_expire_time, Some(bed.clock.now() + chrono::TimeDelta::seconds(60)));
+    lease.succeed().await.unwrap();
+}
+
+async fn a_late_copy_of_a_reentrant_start_takes_nothing(bed: Bed) {
+    let client = bed.client::<()>();
+    let options = StartOptions::new().reentrant_owner("execution-1");
+    let _crashed = client.start_with("t", options.clone()).await.unwrap();
+    let lease = client.start_with("t", options).await.unwrap();
+    let held = client.load("t").await.unwrap();
+    bed.http.repeat(0).await;
+    assert_eq!(client.load("t").await.unwrap(), held);
+    lease.succeed().await.unwrap();
+}
+
+async fn a_failure_that_was_followed_by_a_start_was_recorded(bed: Bed) {
+    let client = bed.client::<()>();
+    let other = client.clone();
+    let lease = client.start("t").await.unwrap();
+    bed.http.plan([Fault::LostAnswer]);
+    bed.http.after_fault(move || async move { drop(other.start("t").await.unwrap()) });
+    let record = lease.fail("no").await.unwrap();
+    assert_eq!(record.status, Status::Failed);
+    let stored = client.load("t").await.unwrap().unwrap();
+    assert_eq!((stored.attempts, stored.errors), (2, record.errors));
+}
+
+async fn a_late_delete_does_not_delete_the_successor(bed: Bed) {
+    let client = bed.client::<()>();
+    let seen = client.create("t").await.unwrap();
+    let other = client.clone();
+    bed.http.plan([Fault::LostAnswer]);
+    bed.http.after_fault(move || async move { drop(other.start("t").await.unwrap()) });
+    assert_eq!(client.delete(&seen).await.unwrap_err().kind(), ErrorKind::Changed);
+    assert_eq!(client.load("t").await.unwrap().unwrap().status, Status::InProgress);
+}
+
+async fn an_extension_counts_from_before_its_request(bed: Bed) {
+    let client = bed.client::<()>();
+    let mut lease = client.start("t").await.unwrap();
+    let clock = bed.clock.clone();
+    bed.http.before_answer(move || async move { clock.advance(Duration::from_secs(20)) });
+    lease.mark_as_in_progress().await.unwrap();
+    assert_eq!(lease.time_left(), Duration::from_secs(40));
+}
+
+async fn a_holder_that_extends_just_in_time_is_not_exhausted(bed: Bed) {
+    let client = bed.builder::<()>().max_attempts(1).build().unwrap();
+    let mut holder = client.start("t").await.unwrap();
+    bed.clock.advance(Duration::from_secs(61));
+    // The contender has seen a lease that ran out; before it says so, the holder extends it.
+    let (send, receive) = tokio::sync::oneshot::channel();
+    bed.http.before_answer(move || async move {
+        holder.mark_as_in_progress().await.unwrap();
+        let _ = send.send(holder);
+    });
+    assert!(client.start("t").await.unwrap_err().is_locked());
+    receive.await.unwrap().succeed().await.unwrap();
+}
+
+async fn an_expired_record_that_changed_is_not_replaced(bed: Bed) {
+    let client = bed.builder::<()>().retention(Duration::from_secs(10)).max_attempts(1).build().unwrap();
+    client.start("t").await.unwrap().mark_as_ignored().await.unwrap();
+    bed.clock.advance(Duration::from_secs(10));
+    // Two find it expired; the other is first, and its lease is not taken from it.
+    let other = client.clone();
+    let (send, receive) = tokio::sync::oneshot::channel();
+    bed.http.before_answer(move || async move {
+        let _ = send.send(other.start("t").await.unwrap());
+    });
+    assert!(client.start("t").await.unwrap_err().is_locked());
+    let winner = receive.await.unwrap();
+    assert_eq!(winner.generation(), 2);
+    winner.succeed().await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! What people do to tasks without a lock.
 
+use std::time::Duration;
+
 use dynamo_tracker::{Error, ErrorKind, Status, Tracker, TrackerClient};
 
 use crate::bed::Bed;
@@ -12,6 +14,9 @@ crate::tests![
     an_operation_needs_a_record_that_fits,
     an_operation_fails_if_the_item_changed,
     deleting_takes_the_lease_away,
+    an_operators_write_is_not_taken_for_the_workers,
+    what_has_no_attempts_left_can_be_redriven,
+    a_record_of_another_namespace_is_refused,
 ];
 
 async fn load(client: &TrackerClient<()>, id: &str) -> Tracker<()> {
@@ -89,15 +94,43 @@ async fn an_operation_fails_if_the_item_changed(bed: Bed) {
     let locked = load(&client, "t").await;
     client.unlock(&locked).await.unwrap();
     assert!(is_changed(client.unlock(&locked).await));
-    client.delete("t").await.unwrap();
+    bed.wipe("t").await;
     assert_eq!(client.redrive(&seen).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 async fn deleting_takes_the_lease_away(bed: Bed) {
     let client = bed.client::<()>();
     let lease = client.start("t").await.unwrap();
-    client.delete("t").await.unwrap();
+    client.delete(&load(&client, "t").await).await.unwrap();
     let error = lease.succeed().await.unwrap_err();
     assert!(error.is_lease_lost() && error.to_string().contains("it was deleted"), "{error}");
     assert_eq!(client.load("t").await.unwrap(), None, "and it stays deleted");
+}
+
+async fn an_operators_write_is_not_taken_for_the_workers(bed: Bed) {
+    let client = bed.client::<()>();
+    let lease = client.start("t").await.unwrap();
+    client.ignore(&load(&client, "t").await).await.unwrap();
+    bed.clock.advance(Duration::from_millis(1));
+    assert!(lease.mark_as_ignored().await.unwrap_err().is_lease_lost());
+}
+
+async fn what_has_no_attempts_left_can_be_redriven(bed: Bed) {
+    let client = bed.builder::<()>().max_attempts(2).build().unwrap();
+    let strict = bed.builder::<()>().max_attempts(1).build().unwrap();
+    client.start("t").await.unwrap().fail("x").await.unwrap();
+    assert!(strict.start("t").await.unwrap_err().is_exhausted());
+    let exhausted = load(&client, "t").await;
+    assert_eq!((exhausted.status, exhausted.errors.len()), (Status::Exhausted, 1), "no attempt was abandoned");
+    client.redrive(&exhausted).await.unwrap();
+    strict.start("t").await.unwrap().succeed().await.unwrap();
+}
+
+async fn a_record_of_another_namespace_is_refused(bed: Bed) {
+    let client = bed.client::<()>();
+    let other = bed.builder::<()>().namespace("other").build().unwrap();
+    let mut record = client.create("t").await.unwrap();
+    assert_eq!(other.ignore(&record).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(other.delete(&record).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(other.dump(&mut record).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }

@@ -157,20 +157,17 @@ async fn a_lost_lease_changes_nothing(bed: Bed) {
 }
 
 async fn unknown_attributes_are_left_alone(bed: Bed) {
-    use aws_sdk_dynamodb::types::AttributeValue;
     let client = bed.client::<()>();
     client.create("t").await.unwrap();
-    let theirs = AttributeValue::S("theirs".to_owned());
-    let update = bed.sdk().update_item().table_name(&bed.table).key("id", AttributeValue::S("test#t".to_owned()));
-    let update = update.update_expression("SET note = :note").expression_attribute_values(":note", theirs.clone());
-    update.send().await.unwrap();
+    let theirs = Bed::key("theirs");
+    bed.set("t", "note", theirs.clone()).await;
     let mut lease = client.start("t").await.unwrap();
     lease.checkpoint(()).await.unwrap();
     lease.mark_as_exhausted("x").await.unwrap();
     let exhausted = client.load("t").await.unwrap().unwrap();
     let mut pending = client.redrive(&exhausted).await.unwrap();
     client.dump(&mut pending).await.unwrap();
-    let get = bed.sdk().get_item().table_name(&bed.table).key("id", AttributeValue::S("test#t".to_owned()));
+    let get = bed.sdk().get_item().table_name(&bed.table).key("id", Bed::key("t"));
     let item = get.send().await.unwrap().item.unwrap();
     assert_eq!(item.get("note"), Some(&theirs));
 }
@@ -184,4 +181,11 @@ async fn a_retention_is_for_what_is_over(bed: Bed) {
     assert_eq!(client.start("c").await.unwrap().fail("x").await.unwrap().expire_at, over);
     assert_eq!(client.load("c").await.unwrap().unwrap().expire_at, over);
     assert_eq!(client.start("d").await.unwrap().release().await.unwrap().expire_at, None);
+    for _ in 0..2 {
+        let _abandoned = client.start("e").await.unwrap();
+        bed.clock.advance(Duration::from_secs(61));
+    }
+    assert!(client.start("e").await.unwrap_err().is_exhausted());
+    let abandoned = client.load("e").await.unwrap().unwrap();
+    assert_eq!(abandoned.expire_at, Some(bed.clock.now() + TimeDelta::seconds(2)));
 }

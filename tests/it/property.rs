@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use dynamo_tracker::protocol::{End, Extend, Operate, Operation};
-use dynamo_tracker::{Clock, Lease, Status, TaskId, Tracker, TrackerClient};
+use dynamo_tracker::{Clock, Lease, Status, TaskId, Tracker, TrackerClient, TrackerClientBuilder};
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -55,13 +55,17 @@ fn rng(seed: u64) -> proptest::test_runner::TestRng {
     proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &bytes)
 }
 
+fn builder(bed: &Bed) -> TrackerClientBuilder<u32> {
+    bed.builder().statuses(statuses()).max_attempts(MAX_ATTEMPTS)
+}
+
+/// One whose records go an hour after they are over.
 fn client(bed: &Bed) -> TrackerClient<u32> {
-    let builder = bed.builder().statuses(statuses()).max_attempts(MAX_ATTEMPTS);
-    builder.retention(Duration::from_secs(3600)).build().unwrap()
+    builder(bed).retention(Duration::from_secs(3600)).build().unwrap()
 }
 
 async fn starts_agree_with_the_rules(bed: Bed) {
-    let (client, now) = (&client(&bed), bed.clock.now());
+    let (client, now) = (&builder(&bed).build().unwrap(), bed.clock.now());
     let strategy = |id| (prop::option::weighted(0.95, record(id, now)), options());
     for_all(strategy, |id, (record, options)| async move {
         let shown = format!("{record:?} with {options:?}");
@@ -84,17 +88,18 @@ enum Act {
 
 /// A lease on a task, whose item then becomes any record at all, with our token in one of its places or in none.
 async fn writes_under_a_lock_agree_with_the_rules(bed: Bed) {
-    let (client, now) = (&client(&bed), bed.clock.now());
+    let (bed, client, now) = (&bed, &client(&bed), bed.clock.now());
     let acts = vec![Act::Succeed, Act::Fail, Act::Release, Act::Ignore, Act::Extend, Act::Checkpoint];
     let strategy = |id| (record(id, now), prop::sample::select(acts.clone()), 0..4_u8);
     for_all(strategy, |id, (mut record, act, place)| async move {
+        client.create(id.as_str()).await.unwrap();
         let lease = client.start(id.as_str()).await.unwrap();
         match place {
             0 | 1 if record.lock.is_some() => record.lock = Some(lease.token()),
             2 => record.last_lock = Some(lease.token()),
             _ => {}
         }
-        client.delete(id.as_str()).await.unwrap();
+        bed.wipe(id.as_str()).await;
         client.dump(&mut record).await.unwrap();
         // An expired record is shown to nobody, so it would hide what was written.
         record.expire_at = record.expire_at.filter(|_| !record.has_expired(now));
@@ -161,7 +166,7 @@ async fn do_it(mut lease: Lease<u32>, act: Act) -> bool {
 
 /// An operator acts on a record that was seen, after the item has perhaps become another.
 async fn operators_agree_with_the_rules(bed: Bed) {
-    let (client, now) = (&client(&bed), bed.clock.now());
+    let (bed, client, now) = (&bed, &client(&bed), bed.clock.now());
     let operations = vec![Operation::Redrive, Operation::Ignore, Operation::Unlock];
     let strategy = |id: TaskId| {
         let now_another = prop::option::of(record(id.clone(), now));
@@ -172,7 +177,7 @@ async fn operators_agree_with_the_rules(bed: Bed) {
         client.dump(&mut seen).await.unwrap();
         let mut stored = seen.clone();
         if let Some(another) = another {
-            client.delete(id.as_str()).await.unwrap();
+            bed.wipe(id.as_str()).await;
             stored = another;
             stored.expire_at = None;
             client.dump(&mut stored).await.unwrap();

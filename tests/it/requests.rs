@@ -31,20 +31,23 @@ async fn a_small_task_takes_one_write_unit_each_way(bed: Bed) {
     let client = dynamo_tracker::TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
     let client = client.clock(bed.clock.clone()).build().unwrap();
     client.create(NewTask::new("t").data(json!("x".repeat(500)))).await.unwrap();
-    let work = |mut lease: dynamo_tracker::Lease<Value>| async move { Ok(lease.set_data(json!("y".repeat(500)))?) };
+    let work = |mut lease: dynamo_tracker::Lease<Value>| async move {
+        lease.checkpoint(json!("z".repeat(500))).await?;
+        lease.mark_as_in_progress().await?;
+        Ok(lease.set_data(json!("y".repeat(500)))?)
+    };
     client.run("t", StartOptions::new(), work).await.unwrap();
-    assert_eq!(meter.units(), [1.0, 1.0]);
+    assert_eq!(meter.units(), [1.0, 1.0, 1.0, 1.0], "start, checkpoint, extension, success");
 }
 
 async fn no_index_attribute_is_written(bed: Bed) {
-    use aws_sdk_dynamodb::types::AttributeValue;
     let client = bed.client::<()>();
     let _running = client.start("running").await.unwrap();
     client.start("failed").await.unwrap().fail("x").await.unwrap();
     client.start("done").await.unwrap().succeed().await.unwrap();
     client.create("pending").await.unwrap();
     for id in ["running", "failed", "done", "pending"] {
-        let get = bed.sdk().get_item().table_name(&bed.table).key("id", AttributeValue::S(format!("test#{id}")));
+        let get = bed.sdk().get_item().table_name(&bed.table).key("id", Bed::key(id));
         let item = get.send().await.unwrap().item.unwrap();
         assert!(!item.contains_key("shard") && !item.contains_key("due_time"), "{id}: {:?}", item.keys());
     }

@@ -19,6 +19,9 @@ crate::tests![
     the_work_may_record_its_own_outcome,
     a_lease_kept_beyond_the_run_is_dead,
     a_run_can_be_spawned,
+    a_lease_that_the_work_found_lost_is_told_apart,
+    a_success_that_the_work_could_not_record_is_no_failure,
+    neither_debug_nor_logs_show_what_the_work_said,
 ];
 
 async fn the_work_is_run_once(bed: Bed) {
@@ -139,4 +142,99 @@ async fn a_run_can_be_spawned(bed: Bed) {
         client.run("t", StartOptions::new(), work).await
     });
     assert_eq!(task.await.unwrap().unwrap(), 1);
+}
+
+async fn a_lease_that_the_work_found_lost_is_told_apart(bed: Bed) {
+    let client = bed.client::<()>();
+    for heeds in [true, false] {
+        let id = format!("t-{heeds}");
+        let (thief, clock, stolen) = (client.clone(), bed.clock.clone(), id.clone());
+        let result = client.run(&id, StartOptions::new(), |mut lease| async move {
+            clock.advance(Duration::from_secs(61));
+            let _theirs = thief.start(&stolen).await?;
+            let extended = lease.mark_as_in_progress().await;
+            if heeds {
+                extended?;
+            }
+            Ok(7)
+        });
+        let RunError::LeaseLost { outcome, error } = result.await.unwrap_err() else { panic!() };
+        assert_eq!((outcome.is_ok(), error.is_lease_lost(), error.tracker().is_some()), (!heeds, true, true));
+    }
+}
+
+async fn a_success_that_the_work_could_not_record_is_no_failure(bed: Bed) {
+    let policy = dynamo_tracker::RequestPolicy::patient_for(Duration::ZERO);
+    let client = bed.builder::<()>().requests(policy).build().unwrap();
+    for recovers in [true, false] {
+        let (http, id) = (bed.http.clone(), format!("t-{recovers}"));
+        // One request is tried five times within the least patience, 500 ms.
+        let tries = if recovers { 5 } else { 100 };
+        let result = client.run(&id, StartOptions::new(), |lease| async move {
+            http.plan(vec![crate::bed::http::Fault::Throttled; tries]);
+            lease.succeed().await?;
+            Ok(())
+        });
+        let error = result.await.unwrap_err();
+        bed.http.plan([]);
+        let record = client.load(&id).await.unwrap().unwrap();
+        assert_eq!(record.errors, [], "the success is no failure");
+        match (recovers, error) {
+            (true, RunError::Failed { .. }) => assert_eq!(record.status, Status::Succeeded, "it was sent again"),
+            (false, RunError::NotRecorded { .. }) => assert_eq!(record.status, Status::InProgress),
+            (_, error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn neither_debug_nor_logs_show_what_the_work_said(bed: Bed) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
+    let guard = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
+    let client = bed.client::<Value>();
+    client.create(dynamo_tracker::NewTask::new("t").data(json!("needle"))).await.unwrap();
+    let failing = client.run("t", StartOptions::new(), |mut lease| async move {
+        lease.checkpoint(json!("needle")).await?;
+        Err::<(), _>("needle".into())
+    });
+    let error = failing.await.unwrap_err();
+    assert!(!format!("{error:?}").contains("needle") && error.to_string().contains("needle"));
+    let work = |_| async { panic!("needle") };
+    let run = std::panic::AssertUnwindSafe(client.run("t", StartOptions::new(), work)).catch_unwind();
+    let _: Result<Result<(), _>, _> = run.await;
+    drop(guard);
+    let text = log.text();
+    assert!(text.contains("recorded the outcome") && text.contains("test#t"), "{text}");
+    // The SDK logs whole requests and answers at this level; what is ours must not.
+    let ours: Vec<_> = text.lines().filter(|line| line.contains("dynamo_tracker::")).collect();
+    assert!(!ours.is_empty() && !ours.iter().any(|line| line.contains("needle")), "{ours:#?}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }

@@ -22,6 +22,7 @@ crate::tests![
     a_stage_follows_the_one_before,
     a_start_keeps_data_and_errors,
     a_start_takes_the_time_from_outside,
+    a_start_in_the_past_has_less_time_left,
     bad_options_are_refused,
     data_that_cannot_be_read_is_a_failed_attempt,
 ];
@@ -45,9 +46,10 @@ async fn a_locked_task_says_who_and_until_when(bed: Bed) {
     client.create(NewTask::new("t").data(json!("theirs"))).await.unwrap();
     let lease = client.start_with("t", StartOptions::new().owner("host:1")).await.unwrap();
     let error = client.start("t").await.unwrap_err();
-    let until = bed.clock.now() + TimeDelta::seconds(60);
+    // The lease and the skew: before that, no start would take it over.
+    let until = bed.clock.now() + TimeDelta::seconds(61);
     assert_eq!(error.refusal(), Some(&Refusal::Locked { owner: Some("host:1".to_owned()), until }));
-    assert_eq!(error.to_string(), r#"task "test#t": locked by host:1 until 2100-01-01T00:01:00.000Z; try again then"#);
+    assert_eq!(error.to_string(), r#"task "test#t": locked by host:1 until 2100-01-01T00:01:01.000Z; try again then"#);
     let shown = error.tracker_as::<Value>().unwrap().unwrap();
     assert_eq!((shown.lock, shown.data), (Some(lease.token()), json!("theirs")));
     assert!(!format!("{error:?}").contains("theirs"), "{error:?}");
@@ -157,6 +159,7 @@ async fn a_stage_follows_the_one_before(bed: Bed) {
     lease.set_data(json!("downloaded")).unwrap();
     lease.succeed().await.unwrap();
 
+    assert!(second.start("never-downloaded").await.unwrap_err().is_not_found());
     let lease = second.start("t").await.unwrap();
     assert_eq!((lease.attempt(), lease.generation()), (1, 3), "attempts begin again, the generation does not");
     assert_eq!(lease.data(), &json!("downloaded"));
@@ -183,6 +186,16 @@ async fn a_start_takes_the_time_from_outside(bed: Bed) {
     let lease = client.start_with("t", options).await.unwrap();
     assert_eq!(lease.tracker().lock_time, Some(later));
     assert_eq!(lease.expires(), Some(later + TimeDelta::seconds(10)));
+}
+
+async fn a_start_in_the_past_has_less_time_left(bed: Bed) {
+    let client = bed.client::<()>();
+    let past = bed.clock.now() - TimeDelta::seconds(50);
+    let lease = client.start_with("t", StartOptions::new().now(past)).await.unwrap();
+    assert_eq!(lease.time_left(), Duration::from_secs(10));
+    let future = bed.clock.now() + TimeDelta::seconds(50);
+    let lease = client.start_with("u", StartOptions::new().now(future)).await.unwrap();
+    assert_eq!(lease.time_left(), Duration::from_secs(60));
 }
 
 async fn bad_options_are_refused(bed: Bed) {

@@ -85,8 +85,11 @@ impl FaultyHttp {
     }
 
     /// Does this when the next answer is there but not yet delivered.
-    pub(crate) fn before_answer(&self, hook: impl FnOnce() + Send + 'static) {
-        let hook: Hook = Box::new(move || Box::pin(async move { hook() }));
+    pub(crate) fn before_answer<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        hook: impl FnOnce() -> F + Send + 'static,
+    ) {
+        let hook: Hook = Box::new(move || Box::pin(hook()));
         self.state.lock().unwrap().before_answer = Some(hook);
     }
 

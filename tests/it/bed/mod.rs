@@ -7,6 +7,7 @@ pub(crate) mod meter;
 use std::fmt;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::{Client, Config, config};
 use chrono::DateTime;
 use dynamo_tracker::embedded::Embedded;
@@ -98,6 +99,23 @@ impl Bed {
             .namespace("test")
             .clock(self.clock.clone())
             .lease(std::time::Duration::from_secs(60))
+    }
+
+    /// The key of a task of the namespace `test`.
+    pub(crate) fn key(id: &str) -> AttributeValue {
+        AttributeValue::S(format!("test#{id}"))
+    }
+
+    /// Deletes a task's item behind everybody's back.
+    pub(crate) async fn wipe(&self, id: &str) {
+        self.sdk().delete_item().table_name(&self.table).key("id", Self::key(id)).send().await.unwrap();
+    }
+
+    /// Changes a task's item behind everybody's back.
+    pub(crate) async fn set(&self, id: &str, name: &str, value: AttributeValue) {
+        let update = self.sdk().update_item().table_name(&self.table).key("id", Self::key(id));
+        let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+        update.expression_attribute_values(":value", value).send().await.unwrap();
     }
 
     pub(crate) fn client<D: Data>(&self) -> TrackerClient<D> {
