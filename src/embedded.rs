@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
 
-/// A DynamoDB of this process's own. It stops when this is dropped.
+/// A DynamoDB of this process's own. It stops when this is dropped, so keep it for as long as its clients.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), dynamo_tracker::Error> {
@@ -87,6 +87,7 @@ impl Drop for Embedded {
 }
 
 fn fail(place: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let message = format!("can't open an embedded DynamoDB {place}; is the path right, and may it be written?");
+    let message =
+        format!("can't open an embedded DynamoDB {place}; is it a folder, another kind of file, or not to be written?");
     Error::new(ErrorKind::Service, message).with_source(source)
 }

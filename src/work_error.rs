@@ -1,6 +1,5 @@
 //! The error of the caller's work.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use crate::record::{AttemptError, backtrace, chain};
 /// An error of the caller's own work: any error at all, as `?` makes one.
 ///
 /// Like `anyhow::Error`, it takes every error type, and `anyhow::Error` and texts as well, and is itself no
-/// [`std::error::Error`]. Where `RUST_BACKTRACE` is set, it keeps the backtrace of the place where it was made.
+/// [`std::error::Error`]. Work that returns another error type is wrapped as `Ok(work().await?)`.
 ///
 /// ```
 /// use dynamo_tracker::WorkError;
@@ -28,7 +27,6 @@ use crate::record::{AttemptError, backtrace, chain};
 pub struct WorkError {
     error: BoxError,
     type_name: &'static str,
-    backtrace: Backtrace,
 }
 
 impl WorkError {
@@ -38,7 +36,7 @@ impl WorkError {
         &*self.error
     }
 
-    /// The error as an `E`, where it is one.
+    /// The error as an `E`, where it is one. What came through `anyhow::Error` has lost its type.
     #[must_use]
     pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
         self.error.downcast_ref()
@@ -52,8 +50,7 @@ impl WorkError {
 
     /// The error as it is kept in the item.
     pub(crate) fn to_attempt_error(&self, attempt: u32, now: DateTime<Utc>) -> AttemptError {
-        let own = || (self.backtrace.status() == BacktraceStatus::Captured).then(|| self.backtrace.to_string());
-        let trace = backtrace(&*self.error).or_else(own);
+        let trace = backtrace(&*self.error);
         AttemptError::from_parts(attempt, now, self.type_name, &chain(&*self.error), trace.as_deref())
     }
 
@@ -62,13 +59,13 @@ impl WorkError {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = format!("the work panicked: {}", text.unwrap_or("with a payload that is no text"));
-        Self { error: message.into(), type_name: "panic", backtrace: Backtrace::disabled() }
+        Self { error: message.into(), type_name: "panic" }
     }
 }
 
 impl<E: Into<BoxError>> From<E> for WorkError {
     fn from(error: E) -> Self {
-        Self { error: error.into(), type_name: std::any::type_name::<E>(), backtrace: Backtrace::capture() }
+        Self { error: error.into(), type_name: std::any::type_name::<E>() }
     }
 }
 

@@ -15,22 +15,29 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
 }
 
-/// The files that are meant, each once, by their absolute paths.
-pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+/// The files that are meant, each once, by their absolute paths; and what could not be looked at.
+pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
     let own = [Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    let mut files = Vec::new();
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in if paths.is_empty() { &own[..] } else { paths } {
         for entry in walkdir::WalkDir::new(path).follow_links(true) {
-            let entry = entry.map_err(|error| error.to_string())?;
-            if entry.file_type().is_file() {
-                let file = entry.path();
-                files.push(file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))?);
+            let file = match entry {
+                Ok(entry) if entry.file_type().is_dir() => continue,
+                Ok(entry) if !entry.file_type().is_file() => Err(format!("{}: not a file", entry.path().display())),
+                Ok(entry) => {
+                    entry.path().canonicalize().map_err(|error| format!("{}: {error}", entry.path().display()))
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            match file {
+                Ok(file) => files.push(file),
+                Err(problem) => problems.push(problem),
             }
         }
     }
     files.sort();
     files.dedup();
-    Ok(files)
+    (files, problems)
 }
 
 /// A file that is being read, in pieces, so that a worker can extend its lease between them.

@@ -2,13 +2,13 @@
 //!
 //!     cargo run --example quickstart                          this crate's own sources, in memory
 //!     cargo run --example quickstart -- FILE|FOLDER…          your files
-//!     cargo run --example quickstart -- --fail error.rs       one file fails until its attempts are used up
+//!     cargo run --example quickstart -- --fail status.rs      one file fails until its attempts are used up
 //!     cargo run --example quickstart -- --store tasks.db      kept in a file: a second run skips what is done
 //!     cargo run --example quickstart -- --endpoint-url http://localhost:8000
 //!     cargo run --example quickstart -- --aws                 a real table, by your AWS configuration
 //!
-//! With a store, kill it with -9 in the middle and run it again: it waits for the leases of the dead, finishes the rest,
-//! and does nothing twice.
+//! With a store, kill it with -9 in the middle (`--pause 500` gives you the time to) and run it again: it waits for the
+//! leases of the dead, finishes the rest, and does nothing twice.
 
 mod files;
 mod place;
@@ -30,7 +30,7 @@ use files::Summary;
 struct Args {
     /// Files and folders. The crate's own sources where there are none.
     paths: Vec<PathBuf>,
-    /// Files whose path matches this text or glob fail, until their attempts are used up.
+    /// Files whose path has this text or glob in it fail, until their attempts are used up.
     #[arg(long, value_name = "PATTERN")]
     fail: Option<String>,
     /// How many workers.
@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
     match quickstart(Args::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("quickstart: {error}");
+            eprintln!("quickstart: {}", causes(&*error));
             ExitCode::FAILURE
         }
     }
@@ -60,7 +60,10 @@ async fn main() -> ExitCode {
 async fn quickstart(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let begun = Instant::now();
     let fail = args.fail.map(|text| glob::Pattern::new(&format!("*{text}*"))).transpose()?;
-    let files = files::find(&args.paths)?;
+    let (files, problems) = files::find(&args.paths);
+    for problem in &problems {
+        eprintln!("quickstart: {problem}");
+    }
     let lease = Duration::from_secs(args.lease);
     let place = args.place.open().await?;
     let client = TrackerClient::<Summary>::builder(place.client.clone())
@@ -73,5 +76,17 @@ async fn quickstart(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> 
     println!("{}, {}, {}", plural(files.len(), "file"), plural(args.workers.into(), "worker"), place.name);
     let job = workers::Job { client, fail, pause: Duration::from_millis(args.pause), lease };
     let done = workers::run(job, files, args.workers).await;
-    Ok(report::print(done, begun.elapsed()))
+    let all_well = report::print(done, begun.elapsed());
+    Ok(if all_well && problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The error and what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }

@@ -1,6 +1,5 @@
 //! What happened, as a table.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -11,8 +10,8 @@ use crate::workers::{Done, What, name};
 /// More rows than this help nobody. What went wrong comes first.
 const MAX_ROWS: usize = 40;
 
-/// Prints the table, and returns the exit code: 1 where the tracker itself failed.
-pub(crate) fn print(mut done: Vec<Done>, took: Duration) -> ExitCode {
+/// Prints the table, and returns whether the tracker did its part everywhere.
+pub(crate) fn print(mut done: Vec<Done>, took: Duration) -> bool {
     done.sort_by_key(|done| matches!(done.what, What::Now(..) | What::Before(_)));
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["file", "status", "attempts", "lines", "bytes", "sha256 or reason"]);
@@ -37,7 +36,7 @@ pub(crate) fn print(mut done: Vec<Done>, took: Duration) -> ExitCode {
         count(|what| matches!(what, What::Exhausted(..))),
         took.as_secs_f32(),
     );
-    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    errors == 0
 }
 
 fn row(done: &Done) -> [String; 6] {

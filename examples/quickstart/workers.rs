@@ -113,7 +113,7 @@ impl Job {
     async fn process(&self, file: &Path, owner: &str) -> Next {
         let options = StartOptions::new().owner(owner);
         let work = |lease: Lease<Summary>| self.summarize(lease, file);
-        match self.client.run(file.to_string_lossy(), options, work).await {
+        match self.client.run(id(file), options, work).await {
             Ok((summary, attempt)) => Next::Done(What::Now(summary, attempt)),
             Err(RunError::Failed { tracker, .. }) if tracker.status == Status::Failed => Next::At(Instant::now()),
             Err(RunError::Failed { error, tracker }) => {
@@ -164,8 +164,15 @@ fn after_refusal(refused: &dynamo_tracker::Error) -> Next {
     }
 }
 
-/// A file's name for people.
+/// A file's task: its path. One that is no text is named by its bytes, so that no two are the same.
+fn id(file: &Path) -> String {
+    file.to_str().map_or_else(|| format!("{file:?}"), str::to_owned)
+}
+
+/// A file's name for people, safe for a terminal.
 pub(crate) fn name(file: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    file.strip_prefix(here).unwrap_or(file).display().to_string()
+    let shown = file.strip_prefix(here).unwrap_or(file).display().to_string();
+    let safe = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    shown.chars().map(safe).collect()
 }

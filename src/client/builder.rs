@@ -28,7 +28,8 @@ const MAX_ERROR_HISTORY: usize = 50;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let sdk_client = dynamo_tracker::embedded::Embedded::in_memory().await?.client();
+/// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+/// # let sdk_client = store.client();
 /// use std::time::Duration;
 /// use dynamo_tracker::TrackerClient;
 ///

@@ -214,7 +214,7 @@ pub enum Refusal {
     #[error("it is ignored; redrive it if it is to be done after all")]
     Ignored,
     /// It is in a state that this status set can't start from.
-    #[error("{status} can't be started from; is an earlier stage still to be done?")]
+    #[error("{status} can't be started from; an earlier stage is still to be done, or a later one has begun")]
     NotReady {
         /// That state.
         status: Status,

@@ -55,11 +55,27 @@ pub(crate) fn to_value<D: Serialize>(data: &D) -> Result<AttributeValue, Error> 
         let message = format!("{} can't be written as a DynamoDB value", std::any::type_name::<D>());
         Error::new(ErrorKind::Unwritable, message)
     })?;
+    if !has_only_numbers_that_fit(&value) {
+        let message = "the data has a number that DynamoDB can't hold: not finite, or of more than 125 digits";
+        return Err(Error::new(ErrorKind::Unwritable, message));
+    }
     let size = size_of(&value);
     if size > MAX_ITEM_BYTES {
         return Err(Error::new(ErrorKind::ItemTooLarge, format!("the data is {size} bytes, {ITEM_TOO_LARGE}")));
     }
     Ok(value)
+}
+
+/// Whether every number is within DynamoDB's range (*Naming rules and data types*, Amazon DynamoDB Developer Guide).
+fn has_only_numbers_that_fit(value: &AttributeValue) -> bool {
+    let fits = |digits: &String| digits.parse().is_ok_and(|number: f64| number.abs() < 1e126);
+    match value {
+        AttributeValue::N(digits) => fits(digits),
+        AttributeValue::Ns(numbers) => numbers.iter().all(fits),
+        AttributeValue::L(list) => list.iter().all(has_only_numbers_that_fit),
+        AttributeValue::M(map) => map.values().all(has_only_numbers_that_fit),
+        _ => true,
+    }
 }
 
 /// DynamoDB's limit for an item, in bytes.

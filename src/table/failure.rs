@@ -83,14 +83,19 @@ fn of_dispatch(causes: &str) -> (ErrorKind, String) {
     if lower.contains("credential") || lower.contains("identity") {
         let what = "there are no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
                     run where a role gives them";
-        return (ErrorKind::Credentials, what.to_owned());
+        return (ErrorKind::Credentials, format!("{what} ({})", root(causes)));
     }
     if lower.contains("region") {
         return (ErrorKind::InvalidArgument, "no AWS region is set; set AWS_REGION or one in the profile".to_owned());
     }
     let what = "DynamoDB can't be reached, so the request may or may not have been carried out; check endpoint, region \
                 and network, then try again";
-    (ErrorKind::Unreachable, what.to_owned())
+    (ErrorKind::Unreachable, format!("{what} ({})", root(causes)))
+}
+
+/// The last of the causes, where the reason stands.
+fn root(causes: &str) -> &str {
+    causes.rsplit(": ").next().unwrap_or(causes)
 }
 
 /// DynamoDB words it in two ways, for a put and for an update.

@@ -24,6 +24,7 @@ crate::tests![
     a_failure_is_recorded_in_an_item_that_is_nearly_full,
     an_item_that_is_no_tracker_is_told,
     an_unreadable_task_does_not_stay_locked,
+    numbers_that_do_not_fit_are_refused_before_any_request,
     bad_settings_are_refused_at_build,
 ];
 
@@ -187,6 +188,16 @@ async fn an_item_that_is_no_tracker_is_told(bed: Bed) {
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
     }
+}
+
+async fn numbers_that_do_not_fit_are_refused_before_any_request(bed: Bed) {
+    let client = bed.client::<Vec<f64>>();
+    for number in [f64::NAN, f64::INFINITY, 1e300] {
+        let error = client.create(NewTask::new("t").data(vec![number])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unwritable);
+    }
+    assert_eq!(bed.http.sent(), Vec::<String>::new());
+    client.create(NewTask::new("t").data(vec![9.9e125, -1e-120, 0.0])).await.unwrap();
 }
 
 async fn bad_settings_are_refused_at_build(bed: Bed) {

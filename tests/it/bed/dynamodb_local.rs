@@ -1,6 +1,6 @@
 //! DynamoDB Local: found, started once for the whole run, and gone when the run is.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ const WATCHDOG: &str = r#"
 stop=$1; shift
 "$@" </dev/null >"$LOG" 2>&1 &
 server=$!
+echo $server
 cat >/dev/null
 case $stop in
     kill) kill -9 $server ;;
@@ -37,8 +38,8 @@ wait
 pub(crate) fn endpoint() -> Result<String, String> {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
     let server = SERVER.get_or_init(|| match std::env::var("DYNAMODB_LOCAL_ENDPOINT") {
-        Ok(endpoint) => Ok(Server { endpoint, _watchdog: None }),
-        Err(_) => start(),
+        Ok(endpoint) if !endpoint.is_empty() => Ok(Server { endpoint, _watchdog: None }),
+        _ => start(),
     });
     server.as_ref().map(|server| server.endpoint.clone()).map_err(Clone::clone)
 }
@@ -100,7 +101,8 @@ fn start_docker() -> Result<Server, String> {
 
 fn watchdog(stop: &str) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", WATCHDOG, "watchdog", stop]).stdin(Stdio::piped()).env("LOG", log());
+    command.args(["-c", WATCHDOG, "watchdog", stop]).env("LOG", log());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     // Ctrl-C reaches this process, whose end stops the server; the shell itself must live until then.
     command.process_group(0);
     command
@@ -115,18 +117,20 @@ fn free_port() -> Result<u16, String> {
     listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
 }
 
-/// Waits until the server answers. `None` where it ended before, or where it is not the one that answers.
+/// Waits until the server answers. `None` where it ended before, such as when the port was taken in the meantime.
 fn started(mut command: Command, port: u16) -> Result<Option<Server>, String> {
-    let watchdog = command.spawn().map_err(|error| format!("can't start sh: {error}"))?;
+    let mut watchdog = command.spawn().map_err(|error| format!("can't start sh: {error}"))?;
+    let mut pid = String::new();
+    let output = watchdog.stdout.take().ok_or("the shell has no output")?;
+    BufReader::new(output).read_line(&mut pid).map_err(|error| format!("the shell does not start: {error}"))?;
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < PATIENCE && runs("kill", &["-0", pid.trim()]) {
         if answers(port) {
+            // What it says from now on interests nobody.
+            let _ = std::fs::remove_file(log());
             let endpoint = format!("http://127.0.0.1:{port}");
             eprintln!("DynamoDB Local answers at {endpoint} after {:.1} s", begun.elapsed().as_secs_f32());
             return Ok(Some(Server { endpoint, _watchdog: Some(watchdog) }));
-        }
-        if said("Address already in use") {
-            return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -141,8 +145,4 @@ fn answers(port: u16) -> bool {
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = [0; 8];
     stream.write_all(request.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1"
-}
-
-fn said(text: &str) -> bool {
-    std::fs::read_to_string(log()).is_ok_and(|log| log.contains(text))
 }
