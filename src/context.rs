@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::record::{RawData, TaskId, Tracker};
 use crate::schema::{Codec, Item};
@@ -22,6 +23,11 @@ pub(crate) struct Context {
     pub(crate) skew: Duration,
     pub(crate) retention: Option<Duration>,
     pub(crate) error_history: usize,
+    /// How often a lease is extended; `None` for every third of its length.
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) outcome_patience: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }
 

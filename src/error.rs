@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Locked,
     /// Refused for now: it is due later.
     NotDue,
+    /// Refused for good: it is to be run at most once, and an attempt was interrupted.
+    Interrupted,
     /// Refused for good: it is done.
     AlreadySucceeded,
     /// Refused for good: its attempts are used up.
@@ -70,6 +72,7 @@ impl ErrorKind {
             ErrorKind::AlreadyExists => "already_exists",
             ErrorKind::Locked => "locked",
             ErrorKind::NotDue => "not_due",
+            ErrorKind::Interrupted => "interrupted",
             ErrorKind::AlreadySucceeded => "already_succeeded",
             ErrorKind::Exhausted => "exhausted",
             ErrorKind::Ignored => "ignored",
@@ -178,6 +181,12 @@ impl Error {
         self.kind() == ErrorKind::NotDue
     }
 
+    /// True where the task is to be run at most once, and an attempt was interrupted.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.kind() == ErrorKind::Interrupted
+    }
+
     /// True where the task is done already. [`tracker_as`](Self::tracker_as) has its result.
     #[must_use]
     pub fn is_already_succeeded(&self) -> bool {
@@ -276,6 +285,7 @@ fn kind_of(refusal: &Refusal) -> ErrorKind {
         Refusal::NotFound => ErrorKind::NotFound,
         Refusal::Locked { .. } => ErrorKind::Locked,
         Refusal::NotDue { .. } => ErrorKind::NotDue,
+        Refusal::Interrupted => ErrorKind::Interrupted,
         Refusal::AlreadySucceeded => ErrorKind::AlreadySucceeded,
         Refusal::Exhausted => ErrorKind::Exhausted,
         Refusal::Ignored => ErrorKind::Ignored,

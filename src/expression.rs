@@ -239,8 +239,8 @@ pub(crate) fn end(write: &End, data: Option<AttributeValue>, codec: &Codec) -> R
         .name("#status", attr::STATUS)
         .value(":status", number(codec.statuses.code(write.status)))
         .set("#status = :status")
-        .remove("due_time")
         .and("#lock = :lock")
+        .set_or_remove(attr::DUE_TIME, ":due_time", write.due_time.map(millis))
         .set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds))
         .set_data(data);
     if let Some(attempts) = write.attempts {

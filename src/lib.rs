@@ -62,8 +62,8 @@
 //!   at once; their records still can't overwrite each other's.
 //! * **Time to live.** A record that DynamoDB deletes takes its generation with it, as [`TrackerClient::delete`] does:
 //!   the next one begins at 1. Keep records longer than any copy of their event can be late.
-//! * **Nobody extends a lease by itself** in this version: choose one that is longer than the work, or call
-//!   [`Lease::mark_as_in_progress`] on the way.
+//! * **Suspension.** A process that is stopped with its machine or its Lambda sandbox finds out when it wakes, and then
+//!   its work does not go on; but what it had sent before may arrive after that.
 //!
 //! # Features
 //!
@@ -71,6 +71,7 @@
 //!   the protocol.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
+mod backoff;
 mod client;
 mod context;
 #[cfg(feature = "embedded")]
@@ -86,6 +87,7 @@ mod table;
 mod time;
 mod work_error;
 
+pub use backoff::Backoff;
 pub use client::{NewTask, RunError, TrackerClient, TrackerClientBuilder};
 pub use error::{Error, ErrorKind};
 pub use lease::Lease;
@@ -97,7 +99,8 @@ pub use record::{
 pub use schema::Data;
 pub use status::{InvalidStatusSet, Status, StatusSet};
 pub use table::RequestPolicy;
-pub use time::{Clock, ManualClock, SystemClock};
+pub use time::{Clock, ManualClock, Sleep, SystemClock};
+pub use tokio_util::sync::CancellationToken;
 pub use work_error::WorkError;
 
 /// The README's snippets, which are compiled and run with the documentation's own.

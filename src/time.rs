@@ -1,10 +1,16 @@
 //! Where the time comes from. Everything in the crate asks a [`Clock`], so a test moves time instead of waiting for it.
 
 use std::fmt::Debug;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
+
+/// A time being waited for.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A source of time.
 ///
@@ -34,6 +40,11 @@ pub trait Clock: Debug + Send + Sync {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed()
     }
+
+    /// Waits until the monotonic time is so much later. By default, by tokio's timer.
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(duration))
+    }
 }
 
 /// The machine's own clock.
@@ -51,7 +62,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved, for tests. Clones show the same time.
+/// A clock that stands still until it is moved, for tests. Clones show the same time. Whoever sleeps by it wakes when it
+/// is moved far enough.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,18 +76,18 @@ impl Clock for SystemClock {
 /// assert_eq!(clock.monotonic(), Duration::from_secs(90));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<(DateTime<Utc>, Duration)>>);
+pub struct ManualClock(Arc<watch::Sender<(DateTime<Utc>, Duration)>>);
 
 impl ManualClock {
     /// A clock that shows `now`, with a monotonic time of zero.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self(Arc::new(Mutex::new((now, Duration::ZERO))))
+        Self(Arc::new(watch::Sender::new((now, Duration::ZERO))))
     }
 
     /// Moves both the wall clock and the monotonic time forward.
     pub fn advance(&self, by: Duration) {
-        self.with(|(now, monotonic)| {
+        self.0.send_modify(|(now, monotonic)| {
             *now = plus(*now, by);
             *monotonic = monotonic.saturating_add(by);
         });
@@ -83,21 +95,28 @@ impl ManualClock {
 
     /// Sets the wall clock alone, as an operator or NTP would. The monotonic time stays.
     pub fn set(&self, to: DateTime<Utc>) {
-        self.with(|(now, _)| *now = to);
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&mut (DateTime<Utc>, Duration)) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.send_modify(|(now, _)| *now = to);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        self.with(|(now, _)| *now)
+        self.0.borrow().0
     }
 
     fn monotonic(&self) -> Duration {
-        self.with(|(_, monotonic)| *monotonic)
+        self.0.borrow().1
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let mut clock = self.0.subscribe();
+        let until = self.monotonic().saturating_add(duration);
+        Box::pin(async move {
+            // An error means that the clock is gone, and nobody can move it any more.
+            if clock.wait_for(|(_, monotonic)| *monotonic >= until).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 

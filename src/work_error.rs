@@ -1,6 +1,7 @@
 //! The error of the caller's work.
 
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -27,9 +28,55 @@ use crate::record::{AttemptError, backtrace, chain};
 pub struct WorkError {
     error: BoxError,
     type_name: &'static str,
+    decision: Decision,
+    retry_after: Option<Duration>,
+}
+
+/// What follows from an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Another attempt, while some are left.
+    Retry,
+    /// No other attempt.
+    Fatal,
+    /// It was no failure: the attempt does not count.
+    Release,
 }
 
 impl WorkError {
+    /// An error that no other attempt would mend, such as input that makes no sense: the task is exhausted at once.
+    ///
+    /// ```
+    /// # use dynamo_tracker::WorkError;
+    /// fn parse(text: &str) -> Result<u64, WorkError> {
+    ///     text.parse().map_err(WorkError::fatal)
+    /// }
+    /// assert!(parse("x").is_err());
+    /// ```
+    pub fn fatal<E: Into<BoxError>>(error: E) -> Self {
+        Self { decision: Decision::Fatal, ..Self::from(error) }
+    }
+
+    /// No failure, but not the time for it either, such as a machine that shuts down: the task is pending again, the
+    /// attempt does not count, and no error is kept.
+    pub fn release<E: Into<BoxError>>(error: E) -> Self {
+        Self { decision: Decision::Release, ..Self::from(error) }
+    }
+
+    /// The same, and the task may be taken again after so long. It comes before the client's own backoff.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self { retry_after: Some(delay), ..self }
+    }
+
+    pub(crate) fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// The error itself.
     #[must_use]
     pub fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
@@ -59,13 +106,14 @@ impl WorkError {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = format!("the work panicked: {}", text.unwrap_or("with a payload that is no text"));
-        Self { error: message.into(), type_name: "panic" }
+        Self { error: message.into(), type_name: "panic", decision: Decision::Retry, retry_after: None }
     }
 }
 
 impl<E: Into<BoxError>> From<E> for WorkError {
     fn from(error: E) -> Self {
-        Self { error: error.into(), type_name: std::any::type_name::<E>() }
+        let type_name = std::any::type_name::<E>();
+        Self { error: error.into(), type_name, decision: Decision::Retry, retry_after: None }
     }
 }
 

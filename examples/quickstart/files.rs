@@ -40,36 +40,22 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
     (files, problems)
 }
 
-/// A file that is being read, in pieces, so that a worker can extend its lease between them.
-pub(crate) struct Reading {
-    file: File,
-    hash: Sha256,
-    lines: u64,
-    bytes: u64,
-    last: u8,
-    buffer: Vec<u8>,
-}
-
-impl Reading {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        Ok(Self { file, hash: Sha256::new(), lines: 0, bytes: 0, last: b'\n', buffer: vec![0; 1 << 20] })
+/// Reads a file once, in pieces.
+pub(crate) fn summarize(path: &Path) -> io::Result<Summary> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let (mut lines, mut bytes, mut last) = (0, 0, b'\n');
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(end) = buffer[..read].last() else { break };
+        last = *end;
+        hash.update(&buffer[..read]);
+        lines += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+        bytes += read as u64;
     }
-
-    /// Reads the next piece, of a megabyte at the most. False where there is none.
-    pub(crate) fn piece(&mut self) -> io::Result<bool> {
-        let read = self.file.read(&mut self.buffer)?;
-        let piece = &self.buffer[..read];
-        self.hash.update(piece);
-        self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.bytes += read as u64;
-        self.last = piece.last().copied().unwrap_or(self.last);
-        Ok(read > 0)
-    }
-
-    pub(crate) fn summary(self) -> Summary {
-        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        // A last line without an end is a line too.
-        Summary { sha256, lines: self.lines + u64::from(self.last != b'\n'), bytes: self.bytes }
-    }
+    // A last line without an end is a line too.
+    lines += u64::from(last != b'\n');
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Summary { sha256, lines, bytes })
 }

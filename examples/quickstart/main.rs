@@ -64,17 +64,16 @@ async fn quickstart(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> 
     for problem in &problems {
         eprintln!("quickstart: {problem}");
     }
-    let lease = Duration::from_secs(args.lease);
     let place = args.place.open().await?;
     let client = TrackerClient::<Summary>::builder(place.client.clone())
         .table(&place.table)
         .namespace("quickstart")
-        .lease(lease)
+        .lease(Duration::from_secs(args.lease))
         .build()?;
     client.create_table().await?;
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     println!("{}, {}, {}", plural(files.len(), "file"), plural(args.workers.into(), "worker"), place.name);
-    let job = workers::Job { client, fail, pause: Duration::from_millis(args.pause), lease };
+    let job = workers::Job { client, fail, pause: Duration::from_millis(args.pause) };
     let done = workers::run(job, files, args.workers).await;
     let all_well = report::print(done, begun.elapsed());
     Ok(if all_well && problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

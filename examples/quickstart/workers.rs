@@ -10,14 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use crate::files::{Reading, Summary};
+use crate::files::{Summary, summarize};
 
 /// What every worker does.
 pub(crate) struct Job {
     pub(crate) client: TrackerClient<Summary>,
     pub(crate) fail: Option<glob::Pattern>,
     pub(crate) pause: Duration,
-    pub(crate) lease: Duration,
 }
 
 /// What became of a file.
@@ -130,20 +129,8 @@ impl Job {
         if self.fail.as_ref().is_some_and(|pattern| pattern.matches_path(file)) {
             return Err("it fails on purpose, by --fail".into());
         }
-        let mut reading = Reading::open(file)?;
-        loop {
-            let more;
-            (reading, more) =
-                tokio::task::spawn_blocking(move || reading.piece().map(|more| (reading, more))).await??;
-            if !more {
-                break;
-            }
-            // A large file takes longer than a lease, so the lease is extended on the way.
-            if lease.time_left() < self.lease / 2 {
-                lease.mark_as_in_progress().await?;
-            }
-        }
-        let summary = reading.summary();
+        let path = file.to_owned();
+        let summary = tokio::task::spawn_blocking(move || summarize(&path)).await??;
         lease.set_data(summary.clone())?;
         Ok((summary, lease.attempt()))
     }

@@ -71,6 +71,7 @@ fn request(context: &Context, options: &StartOptions) -> Result<Acquire, Error> 
     let request = Acquire::new(options, LockToken::random(), terms);
     super::builder::check_lease(request.lease, request.skew)?;
     super::builder::check_max_attempts(request.max_attempts)?;
+    super::builder::check_heartbeat(context.heartbeat, request.lease)?;
     Ok(request)
 }
 
@@ -136,6 +137,7 @@ async fn let_go(context: &Context, write: &Acquire, id: &TaskId, error: Error) -
         status: Status::Failed,
         attempts: None,
         errors: None,
+        due_time: None,
         expire_at: None,
     };
     let ended = match expression::end(&end, None, &context.codec) {

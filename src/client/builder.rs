@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TrackerClient;
+use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::check_namespace;
@@ -54,6 +55,10 @@ pub struct TrackerClientBuilder<D> {
     key: KeySchema,
     retention: Option<Duration>,
     error_history: usize,
+    heartbeat: Option<Duration>,
+    grace: Duration,
+    backoff: Option<Backoff>,
+    outcome_patience: Duration,
     clock: Arc<dyn Clock>,
     requests: RequestPolicy,
     data: PhantomData<fn() -> D>,
@@ -72,6 +77,10 @@ impl<D: Data> TrackerClientBuilder<D> {
             key: KeySchema { partition: "id".to_owned(), sort: None },
             retention: None,
             error_history: 10,
+            heartbeat: None,
+            grace: Duration::ZERO,
+            backoff: None,
+            outcome_patience: Duration::MAX,
             clock: Arc::new(SystemClock),
             requests: RequestPolicy::default(),
             data: PhantomData,
@@ -142,6 +151,35 @@ impl<D: Data> TrackerClientBuilder<D> {
         self
     }
 
+    /// How often a lease is extended while its work runs. Every third of the lease by default; at most every half, so that
+    /// one lost extension does not lose the lease.
+    pub fn heartbeat(mut self, period: Duration) -> Self {
+        self.heartbeat = Some(period);
+        self
+    }
+
+    /// How long work whose lease is lost may go on to tidy up, once its [token](crate::Lease::cancellation) has fired.
+    /// Nothing by default: somebody else may be working on the task by then.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How long a failed task waits before it may be tried again, unless its error says. Not at all by default. It is
+    /// written as the task's due time.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// How long the recording of an outcome is tried, besides what a single request is tried: until the lease's end by
+    /// default, which the heartbeat of a [`run`](TrackerClient::run) moves on. Zero for callers who can't wait, such as a
+    /// Lambda function near its deadline: they are told at once, and the work is run again.
+    pub fn outcome_patience(mut self, patience: Duration) -> Self {
+        self.outcome_patience = patience;
+        self
+    }
+
     /// Where the time comes from. The machine's clock by default.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -164,6 +202,7 @@ impl<D: Data> TrackerClientBuilder<D> {
         check_namespace(&self.namespace)?;
         check_lease(self.lease, self.skew)?;
         check_max_attempts(self.max_attempts)?;
+        check_heartbeat(self.heartbeat, self.lease)?;
         check_key(&self.key)?;
         if let Some(retention) = self.retention {
             let sensible = (Duration::from_secs(1)..=LONGEST).contains(&retention);
@@ -180,6 +219,10 @@ impl<D: Data> TrackerClientBuilder<D> {
             skew: self.skew,
             retention: self.retention,
             error_history: self.error_history,
+            heartbeat: self.heartbeat,
+            grace: self.grace,
+            backoff: self.backoff,
+            outcome_patience: self.outcome_patience,
             clock: self.clock,
         };
         Ok(TrackerClient { context: Arc::new(context), data: PhantomData })
@@ -217,6 +260,14 @@ pub(super) fn check_lease(lease: Duration, skew: Duration) -> Result<(), Error> 
 
 pub(super) fn check_max_attempts(limit: u32) -> Result<(), Error> {
     check(limit >= 1, "max_attempts must be at least 1, or nothing could ever be started")
+}
+
+pub(super) fn check_heartbeat(period: Option<Duration>, lease: Duration) -> Result<(), Error> {
+    let good = period.is_none_or(|period| !period.is_zero() && period <= lease / 2);
+    check(
+        good,
+        "the heartbeat must be more than nothing, and at most half of the lease, or one that is lost loses the lease",
+    )
 }
 
 fn check_key(key: &KeySchema) -> Result<(), Error> {

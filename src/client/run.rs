@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::TrackerClient;
 use crate::error::Error;
-use crate::lease::{Held, Lease, Standing};
+use crate::lease::{Heart, Held, Lease, Standing, Stopped};
 use crate::protocol::StartOptions;
 use crate::record::Tracker;
 use crate::schema::Data;
@@ -28,7 +28,7 @@ pub enum RunError<T> {
     Failed {
         /// The work's own error.
         error: WorkError,
-        /// The record: failed or exhausted, unless the work recorded another outcome itself.
+        /// The record: failed or exhausted, or pending where the error was a release; unless the work recorded another outcome itself.
         tracker: Box<Tracker<()>>,
     },
     /// The work was run, but its outcome could not be recorded: it will be run again when the lease has ended. A success
@@ -39,10 +39,11 @@ pub enum RunError<T> {
         /// Why it could not be recorded.
         error: Error,
     },
-    /// The work was run, but somebody else had taken the task by then, so that nothing was recorded.
+    /// Somebody else had taken the task before the work was done or its outcome recorded, or the lease ran out with no
+    /// answer from DynamoDB. The work was stopped, and nothing was recorded.
     LeaseLost {
-        /// What came of the work.
-        outcome: Result<T, WorkError>,
+        /// What came of the work, where it was not stopped before.
+        outcome: Option<Result<T, WorkError>>,
         /// Who has it now, with the record.
         error: Error,
     },
@@ -72,7 +73,7 @@ impl<T> RunError<T> {
 
     fn not_recorded(outcome: Result<T, WorkError>, error: Error) -> Self {
         match error.is_lease_lost() {
-            true => RunError::LeaseLost { outcome, error },
+            true => RunError::LeaseLost { outcome: Some(outcome), error },
             false => RunError::NotRecorded { outcome, error },
         }
     }
@@ -93,7 +94,9 @@ impl<T> fmt::Display for RunError<T> {
             RunError::NotRecorded { outcome, error } => {
                 write!(f, "{error} (the work {}, and will be run again when the lease has ended)", went(outcome))
             }
-            RunError::LeaseLost { outcome, error } => write!(f, "{error} (the work {})", went(outcome)),
+            RunError::LeaseLost { outcome, error } => {
+                write!(f, "{error} (the work {})", outcome.as_ref().map_or("was stopped", went))
+            }
         }
     }
 }
@@ -117,7 +120,8 @@ impl<T> fmt::Debug for RunError<T> {
                 f.debug_struct("NotRecorded").field("work", &went(outcome)).field("error", error).finish()
             }
             RunError::LeaseLost { outcome, error } => {
-                f.debug_struct("LeaseLost").field("work", &went(outcome)).field("error", error).finish()
+                let work = outcome.as_ref().map_or("was stopped", went);
+                f.debug_struct("LeaseLost").field("work", &work).field("error", error).finish()
             }
         }
     }
@@ -133,7 +137,12 @@ impl<T> std::error::Error for RunError<T> {
 }
 
 impl<D: Data> TrackerClient<D> {
-    /// Takes the task, runs the work, and records the outcome: two writes in all.
+    /// Takes the task, runs the work, and records the outcome: two writes in all, and one more for each third of the lease
+    /// that the work takes, which extends it.
+    ///
+    /// When the lease is lost (taken over, unlocked, ignored or deleted by an operator), or runs out because DynamoDB does
+    /// not answer, the work is stopped: its [token](Lease::cancellation) fires, and it is dropped after the
+    /// [grace](crate::TrackerClientBuilder::grace).
     ///
     /// An `Err` from the work is recorded as a failure: the task may be taken again until its attempts are used up. A
     /// panic is recorded likewise and goes on. A future that is dropped records nothing: the lease runs out, and the
@@ -170,7 +179,7 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// # Panics
     ///
-    /// Where the work does.
+    /// Outside of a tokio runtime; and where the work does.
     pub async fn run<T, F, Fut>(&self, id: impl AsRef<str>, options: StartOptions, work: F) -> Result<T, RunError<T>>
     where
         F: FnOnce(Lease<D>) -> Fut,
@@ -182,11 +191,16 @@ impl<D: Data> TrackerClient<D> {
             Err(error) => return Err(RunError::NotStarted(error)),
         };
         let held = Arc::clone(&lease.held);
+        let heart = Heart::start(&held);
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
-        let result = AssertUnwindSafe(async { work(lease).await }).catch_unwind().instrument(span).await;
-        match result {
-            Ok(outcome) => record(&held, outcome).await,
-            Err(panic) => {
+        let work = AssertUnwindSafe(async { work(lease).await }).catch_unwind().instrument(span);
+        match heart.guard(work).await {
+            Ok(Ok(outcome)) => record(&held, outcome).await,
+            Err(Stopped { error, output: None }) => Err(RunError::LeaseLost { outcome: None, error }),
+            Err(Stopped { error, output: Some(Ok(outcome)) }) => {
+                Err(RunError::LeaseLost { outcome: Some(outcome), error })
+            }
+            Ok(Err(panic)) | Err(Stopped { output: Some(Err(panic)), .. }) => {
                 let recorded = record::<()>(&held, Err(WorkError::from_panic(&*panic))).await;
                 if let Err(RunError::NotRecorded { error, .. } | RunError::LeaseLost { error, .. }) = recorded {
                     tracing::warn!(task = ?held.id, "the work panicked, and that is not recorded: {error}");
@@ -206,7 +220,7 @@ fn as_ended<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunError
 async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunError<T>> {
     match held.standing() {
         Standing::Open => {}
-        Standing::Lost(error) => return Err(RunError::LeaseLost { outcome, error }),
+        Standing::Lost(error) => return Err(RunError::LeaseLost { outcome: Some(outcome), error }),
         Standing::Ended => return as_ended(held, outcome),
         Standing::Unconfirmed(write) => {
             return match held.confirm(&write).await {

@@ -1,11 +1,15 @@
 //! What a lease holds, without the type of its data: the writes under a lock.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use futures_util::future::select;
+use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
@@ -13,8 +17,11 @@ use crate::protocol::{End, Extend};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
 use crate::table::{Want, Written};
-use crate::time::{plus, to_millis};
-use crate::work_error::WorkError;
+use crate::time::{Sleep, plus, to_millis};
+use crate::work_error::{Decision, WorkError};
+
+/// An outcome that was not taken is sent again after so long, besides what the SDK does.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// A held lock. Shared by a [`Lease`](super::Lease) and whoever runs its work.
 pub(crate) struct Held {
@@ -24,6 +31,8 @@ pub(crate) struct Held {
     pub(crate) attempt: u32,
     pub(crate) generation: u64,
     lease: Duration,
+    /// Fires when the lease is lost.
+    lost: CancellationToken,
     state: Mutex<State>,
     /// One write at a time, so that steps go out in their order.
     writing: tokio::sync::Mutex<()>,
@@ -69,6 +78,7 @@ impl Held {
             attempt: record.attempts,
             generation: record.generation,
             lease,
+            lost: CancellationToken::new(),
             state: Mutex::new(State { step: record.step, record, unsaved: None, deadline, standing: Standing::Open }),
             writing: tokio::sync::Mutex::new(()),
         }
@@ -80,6 +90,59 @@ impl Held {
 
     pub(crate) fn time_left(&self) -> Duration {
         self.state().deadline.saturating_sub(self.context.clock.monotonic())
+    }
+
+    /// Whether the lease is over by its own monotonic clock, or by the wall clock: that one goes on while a process is
+    /// suspended.
+    pub(crate) fn has_run_out(&self) -> bool {
+        let expiry = self.state().record.lock_expire_time;
+        self.time_left().is_zero() || expiry.is_some_and(|expiry| expiry <= self.context.now())
+    }
+
+    /// Waits until the lease is lost or has run out.
+    pub(crate) async fn until_over(&self) {
+        let run_out = async {
+            while !self.time_left().is_zero() {
+                self.sleep(self.time_left()).await;
+            }
+        };
+        select(pin!(self.lost.cancelled()), pin!(run_out)).await;
+    }
+
+    /// Takes the lease for lost, and says who has the task now, where that can be found out.
+    pub(crate) async fn give_up(&self) -> Error {
+        if let Standing::Lost(error) = self.standing() {
+            return error;
+        }
+        let shown = match self.context.table.get(&self.id).await {
+            Ok(item) => self.context.decode(&self.id, item).ok().flatten(),
+            Err(_) => None,
+        };
+        let message =
+            "the lease ran out before DynamoDB answered an extension; stop this work, and start the task again";
+        let error = Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(&self.id);
+        tracing::warn!(task = ?self.id, attempt = self.attempt, "the lease ran out");
+        self.lose(error.clone());
+        error
+    }
+
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+
+    /// How long it is until the lease is to be extended, counted from when it was last.
+    pub(crate) fn until_beat(&self) -> Duration {
+        let period = self.context.heartbeat.unwrap_or(self.lease / 3);
+        self.time_left().saturating_sub(self.lease.saturating_sub(period))
+    }
+
+    /// The time that the work is given to tidy up.
+    pub(crate) fn grace(&self) -> Duration {
+        self.context.grace
+    }
+
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        self.context.clock.sleep(duration)
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -121,19 +184,27 @@ impl Held {
     }
 
     async fn write_step(&self, write: &Extend, update: Update) -> Result<(), Error> {
-        if let Some(record) = self.write("extend its lease", update).await?
-            && !write.is_in(record.shown.as_ref())
+        if let Some(refused) = self.write("extend its lease", update).await?
+            && !write.is_in(refused.shown.as_ref())
         {
-            return Err(self.lost(record));
+            // An outcome that was sent may be what has ended the lock. Whoever sent it finds out.
+            if let Standing::Unconfirmed(_) = self.standing() {
+                return Err(Error::new(ErrorKind::Conflict, "its outcome is being recorded").about(&self.id));
+            }
+            return Err(self.lost(refused));
         }
         let mut state = self.state();
         state.record = write.apply(state.record.clone()).into_stored();
         Ok(())
     }
 
-    /// Records a failure: failed while attempts are left, else exhausted.
+    /// Records a failure as its error decides: failed while attempts are left, else exhausted; or no failure at all.
     pub(crate) async fn fail(&self, error: &WorkError) -> Result<Tracker<()>, Error> {
-        let status = End::status_of_failure(&self.state().record);
+        let status = match error.decision() {
+            Decision::Release => return self.release(error.retry_after()).await,
+            Decision::Fatal => Status::Exhausted,
+            Decision::Retry => End::status_of_failure(&self.state().record),
+        };
         match self.end_as(status, Some(error)).await {
             Err(refused) if refused.kind() == ErrorKind::ItemTooLarge => {
                 // The history has no room in the item, and a failure that is not recorded would run for ever.
@@ -146,11 +217,13 @@ impl Held {
         }
     }
 
-    /// Gives the task back, and takes the attempt off the count.
-    pub(crate) async fn release(&self) -> Result<Tracker<()>, Error> {
+    /// Gives the task back, to be taken after a while, and takes the attempt off the count.
+    pub(crate) async fn release(&self, after: Option<Duration>) -> Result<Tracker<()>, Error> {
         let attempts = Some(self.attempt.saturating_sub(1));
         self.state().unsaved = None;
-        self.end(End { attempts, ..self.ending(Status::Pending, None) }).await
+        let end = self.ending(Status::Pending, None);
+        let due_time = after.map(|after| to_millis(plus(end.now, after)));
+        self.end(End { attempts, due_time, ..end }).await
     }
 
     /// Records that the task is `status` now. A failure drops the data that was set.
@@ -163,9 +236,11 @@ impl Held {
 
     fn ending(&self, status: Status, error: Option<&WorkError>) -> End {
         let now = self.context.now();
+        let due_time = error.filter(|_| status == Status::Failed).and_then(|error| self.due_after(error, now));
         let error = error.map(|error| error.to_attempt_error(self.attempt, now));
         let history = self.context.error_history;
         End {
+            due_time,
             token: self.token,
             now,
             status,
@@ -180,10 +255,36 @@ impl Held {
         self.end(write.clone()).await
     }
 
+    /// When a failed task may be tried again: as its error says, else by the client's backoff.
+    fn due_after(&self, error: &WorkError, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let backoff = || self.context.backoff.map(|backoff| backoff.delay(self.attempt));
+        let delay = error.retry_after().or_else(backoff)?;
+        Some(to_millis(plus(now, delay)))
+    }
+
+    /// Records an outcome. One that DynamoDB does not take is sent again until the lease's end: the work is done, and
+    /// giving up early means doing it twice.
     async fn end(&self, write: End) -> Result<Tracker<()>, Error> {
+        let patient_until = self.context.clock.monotonic().saturating_add(self.context.outcome_patience);
+        let mut tries = 0;
+        loop {
+            let ended = self.end_once(&write).await;
+            let waits = !self.time_left().is_zero() && self.context.clock.monotonic() < patient_until;
+            match ended {
+                Err(error) if error.is_temporary() && waits => {
+                    tries += 1;
+                    tracing::debug!(task = ?self.id, tries, "could not record the outcome, and tries again: {error}");
+                    self.sleep(AGAIN.delay(tries)).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn end_once(&self, write: &End) -> Result<Tracker<()>, Error> {
         let _turn = self.writing.lock().await;
         let data = self.state().unsaved.clone();
-        let update = expression::end(&write, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
+        let update = expression::end(write, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
         self.check("record its outcome")?;
         self.state().standing = Standing::Unconfirmed(Box::new(write.clone()));
         if let Some(refused) = self.write("record its outcome", update).await?
@@ -237,8 +338,13 @@ impl Held {
             Some(source) => error.with_source(source),
             None => error,
         };
-        self.state().standing = Standing::Lost(error.clone());
+        self.lose(error.clone());
         error
+    }
+
+    fn lose(&self, error: Error) {
+        self.state().standing = Standing::Lost(error);
+        self.lost.cancel();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

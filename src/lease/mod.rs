@@ -1,13 +1,16 @@
 //! The right to work on a task.
 
+mod heart;
 mod held;
 mod mark_as;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::record::{LockToken, TaskId, Tracker};
@@ -15,6 +18,7 @@ use crate::schema::{Data, to_value};
 use crate::status::Status;
 use crate::work_error::WorkError;
 
+pub(crate) use heart::{Heart, Stopped};
 pub(crate) use held::{Held, Standing};
 
 /// A task in hand: the right to work on it until the lease ends, and the means to record the outcome.
@@ -88,6 +92,28 @@ impl<D: Data> Lease<D> {
         self.held.record().lock_expire_time
     }
 
+    /// Fires when the lease is lost or has run out, before the work is dropped: a chance to tidy up within the
+    /// [grace](crate::TrackerClientBuilder::grace).
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        self.held.cancellation()
+    }
+
+    /// Runs `work` with a heartbeat: the lease is extended every third of its length, until the work is done or the lease
+    /// lost. [`run`](crate::TrackerClient::run) does so by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost): the work was dropped, since somebody else has the task, or
+    /// DynamoDB has not answered until the lease's end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime; and where the work does.
+    pub async fn keep_alive<F: Future>(&self, work: F) -> Result<F::Output, Error> {
+        Heart::start(&self.held).guard(work).await.map_err(|stopped| stopped.error)
+    }
+
     /// The task's data.
     #[must_use]
     pub fn data(&self) -> &D {
@@ -142,7 +168,7 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn release(self) -> Result<Tracker<()>, Error> {
-        self.held.release().await
+        self.held.release(None).await
     }
 
     async fn end(self, status: Status, error: Option<&WorkError>) -> Result<Tracker<D>, Error> {

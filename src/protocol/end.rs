@@ -18,6 +18,8 @@ pub struct End {
     pub attempts: Option<u32>,
     /// The whole history with the new error; `None` leaves it.
     pub errors: Option<Vec<AttemptError>>,
+    /// When it may be taken next; `None` for at once.
+    pub due_time: Option<DateTime<Utc>>,
     /// When DynamoDB may delete the item.
     pub expire_at: Option<DateTime<Utc>>,
 }
@@ -50,7 +52,7 @@ impl End {
         record.unlock_it();
         record.status = self.status;
         record.update_time = self.now;
-        record.due_time = None;
+        record.due_time = self.due_time;
         record.expire_at = self.expire_at;
         if let Some(attempts) = self.attempts {
             record.attempts = attempts;

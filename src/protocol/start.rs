@@ -30,6 +30,7 @@ pub struct StartOptions {
     pub(crate) ignore_lock: bool,
     pub(crate) force_execution: bool,
     pub(crate) only_existing: bool,
+    pub(crate) at_most_once: bool,
     pub(crate) owner: Option<String>,
     pub(crate) reentrant: bool,
     pub(crate) max_attempts: Option<u32>,
@@ -74,6 +75,16 @@ impl StartOptions {
     /// Takes the task only if somebody has created it.
     pub fn only_existing(mut self) -> Self {
         self.only_existing = true;
+        self
+    }
+
+    /// Does not run a task again whose attempt was interrupted, but refuses it as
+    /// [interrupted](Refusal::Interrupted): for work whose effect must not repeat, and which may have had it.
+    ///
+    /// A failure that was recorded is no interruption, and may be tried again. Whoever has found out what the interrupted
+    /// attempt did starts it with [`force_execution`](Self::force_execution), or ignores it.
+    pub fn at_most_once(mut self) -> Self {
+        self.at_most_once = true;
         self
     }
 
@@ -126,6 +137,8 @@ pub struct Acquire {
     pub force_execution: bool,
     /// Whether a task that does not exist is refused.
     pub only_existing: bool,
+    /// Whether a task whose attempt was interrupted is refused.
+    pub at_most_once: bool,
     /// The code of the previous stage's success.
     pub previous_succeeded: Option<u32>,
     /// Which of the three ways to take it.
@@ -204,6 +217,11 @@ pub enum Refusal {
         /// When.
         until: DateTime<Utc>,
     },
+    /// It is to be run at most once, and an attempt has begun and not ended. The record says which.
+    #[error(
+        "an attempt was interrupted, and it is to be run at most once; find out what it did, then force or ignore it"
+    )]
+    Interrupted,
     /// It is done. The record has its result.
     #[error("it has already succeeded; force_execution runs it again")]
     AlreadySucceeded,
@@ -238,6 +256,7 @@ impl Acquire {
             force_execution: options.force_execution,
             // A stage follows on an item that the stage before has made.
             only_existing: options.only_existing || terms.previous_succeeded.is_some(),
+            at_most_once: options.at_most_once,
             previous_succeeded: terms.previous_succeeded,
             path: Path::Ordinary,
         }
@@ -303,6 +322,7 @@ impl Acquire {
     fn judge_free<D>(&self, record: &Tracker<D>) -> Verdict {
         let startable = self.can_start(record.status);
         match record.status {
+            Status::InProgress if !startable => Verdict::Refuse(Refusal::Interrupted),
             Status::Succeeded if !startable => Verdict::Refuse(Refusal::AlreadySucceeded),
             Status::Exhausted if !startable => Verdict::Refuse(Refusal::Exhausted),
             Status::Ignored if !startable => Verdict::Refuse(Refusal::Ignored),
@@ -361,7 +381,12 @@ impl Acquire {
     #[must_use]
     pub fn startable(&self) -> &'static [Status] {
         const USUAL: [Status; 3] = [Status::Pending, Status::Failed, Status::InProgress];
-        if self.force_execution { &Status::ALL } else { &USUAL }
+        const AT_MOST_ONCE: [Status; 2] = [Status::Pending, Status::Failed];
+        match (self.force_execution, self.at_most_once) {
+            (true, _) => &Status::ALL,
+            (false, true) => &AT_MOST_ONCE,
+            (false, false) => &USUAL,
+        }
     }
 
     fn can_start(&self, status: Status) -> bool {

@@ -210,6 +210,8 @@ async fn bad_settings_are_refused_at_build(bed: Bed) {
         (builder().lease(Duration::ZERO), "the lease must be from a millisecond"),
         (builder().lease(Duration::MAX), "the lease must be from a millisecond"),
         (builder().skew(Duration::from_secs(60)), "longer than the skew"),
+        (builder().heartbeat(Duration::from_secs(31)), "at most half of the lease"),
+        (builder().heartbeat(Duration::ZERO), "the heartbeat must be more than nothing"),
         (builder().max_attempts(0), "max_attempts must be at least 1"),
         (builder().key_attribute(""), "a key attribute's name"),
         (builder().key_attribute("lock"), "one of the tracker's own attributes"),

@@ -153,7 +153,7 @@ async fn a_late_copy_of_an_extension_or_checkpoint_brings_nothing_back(bed: Bed)
 
 async fn a_success_that_cannot_be_recorded_is_no_failure(bed: Bed) {
     let policy = RequestPolicy::patient_for(Duration::from_millis(500));
-    let client = bed.builder::<()>().requests(policy).build().unwrap();
+    let client = bed.builder::<()>().requests(policy).outcome_patience(Duration::ZERO).build().unwrap();
     for (fault, kind) in [(Fault::Throttled, ErrorKind::Throttled), (Fault::LostRequest, ErrorKind::Unreachable)] {
         let (http, id) = (bed.http.clone(), format!("{kind:?}"));
         let result = client.run(&id, StartOptions::new(), |_| async move {

@@ -12,6 +12,7 @@ mod create;
 mod dump;
 mod errors;
 mod generate;
+mod heartbeat;
 mod lost_answers;
 mod operators;
 mod outcomes;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             operators::tests,
             dump::tests,
             run::tests,
+            heartbeat::tests,
             requests::tests,
             errors::tests,
             races::tests,

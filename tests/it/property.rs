@@ -119,7 +119,7 @@ fn by_the_rules(lease: &Lease<u32>, act: Act, record: Tracker<u32>, now: DateTim
     let extend = |expires| Extend { token: lease.token(), now, step: 1, expires };
     let end = |status: Status, attempts, expire_at| {
         let errors = (status == Status::Failed).then(|| vec![error_of(now)]);
-        End { token: lease.token(), now, status, attempts, errors, expire_at }
+        End { token: lease.token(), now, status, attempts, errors, due_time: None, expire_at }
     };
     let over = Some(now + chrono::TimeDelta::hours(1));
     let write_end = |end: End, record: Tracker<u32>| match end.permits(Some(&record)) {

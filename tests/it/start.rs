@@ -25,6 +25,7 @@ crate::tests![
     a_start_in_the_past_has_less_time_left,
     bad_options_are_refused,
     data_that_cannot_be_read_is_a_failed_attempt,
+    an_interrupted_task_is_not_run_at_most_once_again,
 ];
 
 async fn a_new_task_is_made_and_taken(bed: Bed) {
@@ -216,4 +217,19 @@ async fn data_that_cannot_be_read_is_a_failed_attempt(bed: Bed) {
     assert!(!format!("{error} {error:?}").contains("\"text\""), "{error:?}");
     let record = bed.client::<String>().load("t").await.unwrap().unwrap();
     assert_eq!((record.status, record.data.as_str(), record.errors.len()), (Status::Exhausted, "text", 1));
+}
+
+async fn an_interrupted_task_is_not_run_at_most_once_again(bed: Bed) {
+    let client = bed.client::<()>();
+    let once = StartOptions::new().at_most_once();
+    client.start_with("t", once.clone()).await.unwrap().fail("recorded, so it may be tried again").await.unwrap();
+    let _dies = client.start_with("t", once.clone()).await.unwrap();
+    assert!(client.start_with("t", once.clone()).await.unwrap_err().is_locked());
+    bed.clock.advance(Duration::from_secs(61));
+    let error = client.start_with("t", once.clone()).await.unwrap_err();
+    assert!(error.is_interrupted() && !error.is_temporary());
+    assert_eq!(error.tracker().unwrap().attempts, 2);
+    assert_eq!(client.load("t").await.unwrap().unwrap().status, Status::InProgress, "nothing was changed");
+    client.start_with("t", once.clone().force_execution()).await.unwrap().succeed().await.unwrap();
+    assert!(client.start_with("t", once).await.unwrap_err().is_already_succeeded());
 }

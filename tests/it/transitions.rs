@@ -36,7 +36,7 @@ async fn every_transition_is_as_the_rules_say(bed: Bed) {
     });
     let wrong: Vec<_> = results.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
     assert!(wrong.is_empty(), "{} of {count} cells are wrong, such as\n{}", wrong.len(), wrong[0]);
-    assert_eq!(count, (8 * 6 * 2 * 3 + 1) * 8);
+    assert_eq!(count, (8 * 6 * 2 * 3 + 1) * 9);
 }
 
 /// Every status × state of the lock × attempts left or not × due, due later or expired; and no record at all.
@@ -76,7 +76,7 @@ fn records(now: DateTime<Utc>) -> Vec<(String, Option<Tracker<u32>>)> {
     all
 }
 
-fn option_sets() -> [(&'static str, StartOptions); 8] {
+fn option_sets() -> [(&'static str, StartOptions); 9] {
     [
         ("plain", StartOptions::new()),
         ("ignore_lock", StartOptions::new().ignore_lock()),
@@ -85,6 +85,7 @@ fn option_sets() -> [(&'static str, StartOptions); 8] {
         ("only_existing", StartOptions::new().only_existing()),
         ("held lock", StartOptions::new().lock(HELD)),
         ("re-entrant owner", StartOptions::new().reentrant_owner(OWNER)),
+        ("at most once", StartOptions::new().at_most_once()),
         ("higher limit", StartOptions::new().max_attempts(MAX_ATTEMPTS + 1)),
     ]
 }

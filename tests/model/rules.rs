@@ -219,7 +219,7 @@ fn write_end(token: Token, now: Ticks, outcome: Outcome) -> End {
     let status = Status::from(outcome);
     let errors = (status != Status::Succeeded).then(|| vec![error(Cause::Work(token))]);
     let expire_at = (status == Status::Succeeded).then(|| time(now + RETENTION));
-    End { token: lock_token(token), now: time(now), status, attempts: None, errors, expire_at }
+    End { token: lock_token(token), now: time(now), status, attempts: None, errors, due_time: None, expire_at }
 }
 
 fn end(write: &End, record: Option<Tracker<()>>, mutant: Option<Mutant>) -> (Option<Tracker<()>>, Answer) {

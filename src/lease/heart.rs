@@ -1,0 +1,90 @@
+//! Keeping a lease while work runs, and stopping the work when it is lost.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::task::JoinHandle;
+
+use super::Held;
+use crate::backoff::Backoff;
+use crate::error::Error;
+
+/// An extension that did not get through is tried again after so long: soon, since the lease goes on running out.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+
+/// A heartbeat: a task of its own that extends the lease, so that work which is slow to yield does not lose it. It ends
+/// when this is dropped, however that comes about.
+pub(crate) struct Heart {
+    held: Arc<Held>,
+    beats: JoinHandle<()>,
+}
+
+/// The work was stopped.
+pub(crate) struct Stopped<T> {
+    /// Who has the task now, as far as that is known.
+    pub(crate) error: Error,
+    /// What came of the work, where it ended within the grace.
+    pub(crate) output: Option<T>,
+}
+
+impl Heart {
+    pub(crate) fn start(held: &Arc<Held>) -> Self {
+        Self { held: Arc::clone(held), beats: tokio::spawn(beat(Arc::clone(held))) }
+    }
+
+    /// Runs `work` for as long as the lease is held. When it is lost, or has run out, whoever watches the token is told,
+    /// and the work is dropped after the grace.
+    pub(crate) async fn guard<F: Future>(&self, work: F) -> Result<F::Output, Stopped<F::Output>> {
+        let mut work = pin!(work);
+        let output = {
+            let mut over = pin!(self.held.until_over());
+            poll_fn(|cx| {
+                // A process that was suspended finds out here, before its work goes on.
+                if self.held.has_run_out() || over.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                work.as_mut().poll(cx).map(Some)
+            })
+            .await
+        };
+        if let Some(output) = output {
+            return Ok(output);
+        }
+        self.beats.abort();
+        let error = self.held.give_up().await;
+        let output = match self.held.grace() {
+            // Without a grace, the work does not get another turn.
+            Duration::ZERO => None,
+            grace => match select(work, self.held.sleep(grace)).await {
+                Either::Left((output, _)) => Some(output),
+                Either::Right(_) => None,
+            },
+        };
+        Err(Stopped { error, output })
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.beats.abort();
+    }
+}
+
+async fn beat(held: Arc<Held>) {
+    loop {
+        held.sleep(held.until_beat()).await;
+        let mut tries = 0;
+        while let Err(error) = held.extend().await {
+            if error.is_lease_lost() || held.time_left().is_zero() {
+                return;
+            }
+            tries += 1;
+            tracing::debug!(task = ?held.id, tries, "could not extend the lease, and tries again: {error}");
+            held.sleep(AGAIN.delay(tries)).await;
+        }
+    }
+}
