@@ -39,6 +39,8 @@ pub enum ErrorKind {
     NotReady,
     /// Somebody else has the task now, or nobody. What this worker wanted to write was not written.
     LeaseLost,
+    /// A write of the caller's own, in the same transaction, was refused. Nothing was written. [`Error::action`] says which.
+    ActionRefused,
     /// The item is not what the caller has seen, or not in a state that the operation is for.
     Changed,
     /// The item would be over DynamoDB's 400 KB.
@@ -78,6 +80,7 @@ impl ErrorKind {
             ErrorKind::Ignored => "ignored",
             ErrorKind::NotReady => "not_ready",
             ErrorKind::LeaseLost => "lease_lost",
+            ErrorKind::ActionRefused => "action_refused",
             ErrorKind::Changed => "changed",
             ErrorKind::ItemTooLarge => "item_too_large",
             ErrorKind::Unreadable => "unreadable",
@@ -107,13 +110,14 @@ struct Inner {
     task: Option<TaskId>,
     refusal: Option<Refusal>,
     tracker: Option<Tracker<RawData>>,
+    action: Option<usize>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, task: None, refusal: None, tracker: None, source: None }))
+        Self(Box::new(Inner { kind, message, task: None, refusal: None, tracker: None, action: None, source: None }))
     }
 
     pub(crate) fn refused(refusal: Refusal, tracker: Option<Tracker<RawData>>) -> Self {
@@ -130,6 +134,11 @@ impl Error {
 
     pub(crate) fn with_tracker(mut self, tracker: Option<Tracker<RawData>>) -> Self {
         self.0.tracker = tracker;
+        self
+    }
+
+    pub(crate) fn with_action(mut self, action: usize) -> Self {
+        self.0.action = Some(action);
         self
     }
 
@@ -155,6 +164,12 @@ impl Error {
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.refusal.as_ref()
+    }
+
+    /// Which of the caller's own writes was refused in a transaction, counted from 0.
+    #[must_use]
+    pub fn action(&self) -> Option<usize> {
+        self.0.action
     }
 
     /// The record as DynamoDB showed it, where it did. Its data is still in DynamoDB's form.

@@ -10,7 +10,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
@@ -23,7 +24,7 @@ use crate::expression;
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
 use crate::record::{Loaded, RawData, TaskId, Tracker, Version};
-use crate::schema::{Data, to_value};
+use crate::schema::{Data, Item, to_value};
 use crate::table::{Want, Written};
 
 /// Tracks the tasks of one namespace in one table. Their data is a `D`.
@@ -108,10 +109,7 @@ impl<D: Data> TrackerClient<D> {
         let task = task.into();
         let id = self.id(&task.id)?;
         let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
-        let mut record = Tracker::new(id.clone(), (), self.context.max_attempts, self.context.now());
-        record.due_time = task.due;
-        let mut record = record.into_stored();
-        let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&id))?;
+        let (mut record, item) = self.new_item(&id, task.due, data)?;
         if let Written::Refused { item: existing, repeated } = self.context.table.put_new(&id, item).await? {
             let existing = self.context.decode(&id, existing)?;
             let ours = repeated && is_version(&existing, record.version());
@@ -124,6 +122,45 @@ impl<D: Data> TrackerClient<D> {
         }
         tracing::debug!(task = ?id, "created the task");
         Ok(record.with_data(task.data.unwrap_or_default()))
+    }
+
+    /// The write that makes a pending task, for a transaction of the caller's own: the task exists exactly if that commits
+    /// (the *transactional outbox*). Its condition is that there is no such task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let sdk_client = store.client();
+    /// # let client = dynamo_tracker::TrackerClient::<()>::builder(store.client()).table("tasks").namespace("demo").build()?;
+    /// # client.create_table().await?;
+    /// let task = client.create_item("send-receipt-42")?;
+    /// sdk_client.transact_write_items().transact_items(task).send().await?; // with the order's own writes
+    /// assert!(client.load("send-receipt-42").await?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::Unwritable`] or [`ErrorKind::ItemTooLarge`] for the data.
+    pub fn create_item(&self, task: impl Into<NewTask<D>>) -> Result<TransactWriteItem, Error> {
+        let task = task.into();
+        let id = self.id(&task.id)?;
+        let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
+        let (_, item) = self.new_item(&id, task.due, data)?;
+        self.context.table.put_action(item).map_err(|error| error.about(&id))
+    }
+
+    fn new_item(
+        &self,
+        id: &TaskId,
+        due: Option<DateTime<Utc>>,
+        data: Option<AttributeValue>,
+    ) -> Result<(Tracker<()>, Item), Error> {
+        let mut record = Tracker::new(id.clone(), (), self.context.max_attempts, self.context.now());
+        record.due_time = due;
+        let record = record.into_stored();
+        let item = self.context.codec.encode(&record, data).map_err(|error| error.about(id))?;
+        Ok((record, item))
     }
 
     /// Makes the task in place of a record that has expired, which DynamoDB has not deleted yet.

@@ -222,15 +222,15 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
         Standing::Open => {}
         Standing::Lost(error) => return Err(RunError::LeaseLost { outcome: Some(outcome), error }),
         Standing::Ended => return as_ended(held, outcome),
-        Standing::Unconfirmed(write) => {
-            return match held.confirm(&write).await {
+        Standing::Unconfirmed(sent) => {
+            return match held.confirm(*sent).await {
                 Ok(_) => as_ended(held, outcome),
                 Err(error) => Err(RunError::not_recorded(outcome, error)),
             };
         }
     }
     match outcome {
-        Ok(value) => match held.end_as(Status::Succeeded, None).await {
+        Ok(value) => match held.end_as(Status::Succeeded, None, Vec::new()).await {
             Ok(_) => Ok(value),
             Err(error) => Err(RunError::not_recorded(Ok(value), error)),
         },

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures_util::future::select;
 use tokio_util::sync::CancellationToken;
@@ -16,12 +16,15 @@ use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
-use crate::table::{Want, Written};
+use crate::table::{Actions, Want, Written};
 use crate::time::{Sleep, plus, to_millis};
 use crate::work_error::{Decision, WorkError};
 
 /// An outcome that was not taken is sent again after so long, besides what the SDK does.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+
+/// A checkpoint that is in conflict with another transaction is sent again this often.
+const CHECKPOINT_TRIES: u32 = 10;
 
 /// A held lock. Shared by a [`Lease`](super::Lease) and whoever runs its work.
 pub(crate) struct Held {
@@ -56,11 +59,18 @@ pub(crate) enum Standing {
     Open,
     /// This outcome was sent, and it is not known whether it is in. Only the same may be sent again: another would give the
     /// lie to it.
-    Unconfirmed(Box<End>),
+    Unconfirmed(Box<Outcome>),
     /// An outcome is recorded.
     Ended,
     /// Somebody else has the task, or nobody.
     Lost(Error),
+}
+
+/// An outcome, and the caller's own writes that go with it.
+#[derive(Clone)]
+pub(crate) struct Outcome {
+    end: End,
+    writes: Vec<TransactWriteItem>,
 }
 
 impl Held {
@@ -159,21 +169,36 @@ impl Held {
         let begun = self.context.clock.monotonic();
         let now = self.context.now();
         let write = self.next_step(Some(to_millis(plus(now, self.lease))));
-        self.write_step(&write, expression::extend(&write, None)).await?;
+        self.write_step(&write, expression::extend(&write, None), None).await?;
         self.state().deadline = begun + self.lease;
         tracing::debug!(task = ?self.id, step = write.step, "extended the lease");
         Ok(())
     }
 
     /// Writes the data that was set.
-    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+    pub(crate) async fn checkpoint(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
         let _turn = self.writing.lock().await;
-        let Some(data) = self.state().unsaved.clone() else { return Ok(()) };
+        let data = self.state().unsaved.clone();
         let write = self.next_step(None);
-        self.write_step(&write, expression::extend(&write, Some(data))).await?;
+        let token = self.request_token(write.step);
+        let update = || expression::extend(&write, data.clone());
+        let mut tries = 0;
+        while let Err(error) = self.write_step(&write, update(), actions(&writes, &token)).await {
+            tries += 1;
+            // Without writes of the caller's, the SDK has tried often enough.
+            if writes.is_empty() || !error.is_temporary() || self.time_left().is_zero() || tries > CHECKPOINT_TRIES {
+                return Err(error);
+            }
+            self.sleep(AGAIN.delay(tries)).await;
+        }
         self.state().unsaved = None;
         tracing::debug!(task = ?self.id, step = write.step, "wrote a checkpoint");
         Ok(())
+    }
+
+    /// The same for every copy of a write, and for no other write: the lock, and a number within it.
+    fn request_token(&self, number: u32) -> String {
+        format!("{:032x}{:04x}", self.token.as_u128(), number & 0xffff)
     }
 
     /// A step is counted before it is sent: a copy that comes late, or whose sender was cancelled, keeps its number.
@@ -183,8 +208,8 @@ impl Held {
         Extend { token: self.token, now: self.context.now(), step: state.step, expires }
     }
 
-    async fn write_step(&self, write: &Extend, update: Update) -> Result<(), Error> {
-        if let Some(refused) = self.write("extend its lease", update).await?
+    async fn write_step(&self, write: &Extend, update: Update, actions: Option<Actions>) -> Result<(), Error> {
+        if let Some(refused) = self.write("extend its lease", update, actions).await?
             && !write.is_in(refused.shown.as_ref())
         {
             // An outcome that was sent may be what has ended the lock. Whoever sent it finds out.
@@ -200,38 +225,56 @@ impl Held {
 
     /// Records a failure as its error decides: failed while attempts are left, else exhausted; or no failure at all.
     pub(crate) async fn fail(&self, error: &WorkError) -> Result<Tracker<()>, Error> {
+        self.fail_with(error, Vec::new()).await
+    }
+
+    /// The same, with writes of the caller's.
+    pub(crate) async fn fail_with(
+        &self,
+        error: &WorkError,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Tracker<()>, Error> {
         let status = match error.decision() {
-            Decision::Release => return self.release(error.retry_after()).await,
+            Decision::Release => return self.release(error.retry_after(), writes).await,
             Decision::Fatal => Status::Exhausted,
             Decision::Retry => End::status_of_failure(&self.state().record),
         };
-        match self.end_as(status, Some(error)).await {
+        match self.end_as(status, Some(error), writes.clone()).await {
             Err(refused) if refused.kind() == ErrorKind::ItemTooLarge => {
                 // The history has no room in the item, and a failure that is not recorded would run for ever.
                 let mut write = self.ending(status, Some(error));
                 write.errors =
                     write.errors.and_then(|mut errors| errors.pop()).map(|error| vec![error.without_trace()]);
-                self.end(write).await
+                self.end(write, writes).await
             }
             ended => ended,
         }
     }
 
     /// Gives the task back, to be taken after a while, and takes the attempt off the count.
-    pub(crate) async fn release(&self, after: Option<Duration>) -> Result<Tracker<()>, Error> {
+    pub(crate) async fn release(
+        &self,
+        after: Option<Duration>,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Tracker<()>, Error> {
         let attempts = Some(self.attempt.saturating_sub(1));
         self.state().unsaved = None;
         let end = self.ending(Status::Pending, None);
         let due_time = after.map(|after| to_millis(plus(end.now, after)));
-        self.end(End { attempts, due_time, ..end }).await
+        self.end(End { attempts, due_time, ..end }, writes).await
     }
 
     /// Records that the task is `status` now. A failure drops the data that was set.
-    pub(crate) async fn end_as(&self, status: Status, error: Option<&WorkError>) -> Result<Tracker<()>, Error> {
+    pub(crate) async fn end_as(
+        &self,
+        status: Status,
+        error: Option<&WorkError>,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Tracker<()>, Error> {
         if error.is_some() {
             self.state().unsaved = None;
         }
-        self.end(self.ending(status, error)).await
+        self.end(self.ending(status, error), writes).await
     }
 
     fn ending(&self, status: Status, error: Option<&WorkError>) -> End {
@@ -251,8 +294,8 @@ impl Held {
     }
 
     /// Sends an outcome again of which it is not known whether it is in.
-    pub(crate) async fn confirm(&self, write: &End) -> Result<Tracker<()>, Error> {
-        self.end(write.clone()).await
+    pub(crate) async fn confirm(&self, outcome: Outcome) -> Result<Tracker<()>, Error> {
+        self.end(outcome.end, outcome.writes).await
     }
 
     /// When a failed task may be tried again: as its error says, else by the client's backoff.
@@ -264,11 +307,12 @@ impl Held {
 
     /// Records an outcome. One that DynamoDB does not take is sent again until the lease's end: the work is done, and
     /// giving up early means doing it twice.
-    async fn end(&self, write: End) -> Result<Tracker<()>, Error> {
+    async fn end(&self, end: End, writes: Vec<TransactWriteItem>) -> Result<Tracker<()>, Error> {
+        let outcome = Outcome { end, writes };
         let patient_until = self.context.clock.monotonic().saturating_add(self.context.outcome_patience);
         let mut tries = 0;
         loop {
-            let ended = self.end_once(&write).await;
+            let ended = self.end_once(&outcome).await;
             let waits = !self.time_left().is_zero() && self.context.clock.monotonic() < patient_until;
             match ended {
                 Err(error) if error.is_temporary() && waits => {
@@ -281,13 +325,20 @@ impl Held {
         }
     }
 
-    async fn end_once(&self, write: &End) -> Result<Tracker<()>, Error> {
+    async fn end_once(&self, outcome: &Outcome) -> Result<Tracker<()>, Error> {
         let _turn = self.writing.lock().await;
+        let write = &outcome.end;
         let data = self.state().unsaved.clone();
         let update = expression::end(write, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
         self.check("record its outcome")?;
-        self.state().standing = Standing::Unconfirmed(Box::new(write.clone()));
-        if let Some(refused) = self.write("record its outcome", update).await?
+        self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
+        let actions = actions(&outcome.writes, &self.request_token(u32::MAX));
+        let written = self.write("record its outcome", update, actions).await;
+        if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
+            // Nothing of it is in, and the caller may well decide on another outcome.
+            self.state().standing = Standing::Open;
+        }
+        if let Some(refused) = written?
             && !write.is_in(refused.shown.as_ref())
         {
             return Err(self.lost(refused));
@@ -300,10 +351,15 @@ impl Held {
     }
 
     /// Sends a write that is bound to our lock. `None` means that it is in.
-    async fn write(&self, action: &str, update: Update) -> Result<Option<Refused>, Error> {
+    async fn write(&self, action: &str, update: Update, actions: Option<Actions>) -> Result<Option<Refused>, Error> {
         self.check(action)?;
         let want = Want { item: false, within: Some(self.time_left()) };
-        match self.context.table.update(action, &self.id, update, want).await? {
+        let table = &self.context.table;
+        let written = match actions {
+            None => table.update(action, &self.id, update, want).await?,
+            Some(actions) => table.update_with(action, &self.id, update, actions, want).await?,
+        };
+        match written {
             Written::Done(_) => Ok(None),
             Written::Refused { item, .. } => match self.context.decode(&self.id, item) {
                 Ok(shown) => Ok(Some(Refused { shown, unreadable: None })),
@@ -350,6 +406,11 @@ impl Held {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The caller's writes as a transaction needs them; `None` where there are none, and no transaction is needed.
+fn actions(writes: &[TransactWriteItem], token: &str) -> Option<Actions> {
+    (!writes.is_empty()).then(|| Actions { writes: writes.to_vec(), token: token.to_owned() })
 }
 
 /// What DynamoDB showed when it refused a write.

@@ -36,7 +36,7 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn mark_as_failed(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Failed, Some(&error.into())).await
+        self.held.end_as(Status::Failed, Some(&error.into()), Vec::new()).await
     }
 
     /// Exhausted, even where attempts are left: for an error that no other attempt would mend.
@@ -45,7 +45,7 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn mark_as_exhausted(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Exhausted, Some(&error.into())).await
+        self.held.end_as(Status::Exhausted, Some(&error.into()), Vec::new()).await
     }
 
     /// Failed or exhausted, as the attempts say; the same as [`fail`](Self::fail).

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
@@ -137,8 +138,17 @@ impl<D: Data> Lease<D> {
     ///
     /// As [`set_data`](Self::set_data); [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost); what DynamoDB refuses.
     pub async fn checkpoint(&mut self, data: D) -> Result<(), Error> {
+        self.checkpoint_with(data, Vec::new()).await
+    }
+
+    /// The same, with writes of the caller's own in one transaction. See [`succeed_with`](Self::succeed_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`succeed_with`](Self::succeed_with).
+    pub async fn checkpoint_with(&mut self, data: D, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
         self.set_data(data)?;
-        self.held.checkpoint().await
+        self.held.checkpoint(writes).await
     }
 
     /// Records that the work is done, with the data where it was changed.
@@ -151,6 +161,40 @@ impl<D: Data> Lease<D> {
         self.end(Status::Succeeded, None).await
     }
 
+    /// Records that the work is done and carries out the caller's own writes, together or not at all: effects in DynamoDB
+    /// that happen exactly once.
+    ///
+    /// One `TransactWriteItems` of up to 99 writes, which costs twice the write units. Its `ClientRequestToken` is made
+    /// from the lock, so a copy that the SDK sends after a lost answer is carried out once (*Amazon DynamoDB Transactions:
+    /// How it works*, Amazon DynamoDB Developer Guide); later than that token is remembered, the record tells. The lease
+    /// goes on where a write of the caller's own is refused.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::<()>::builder(store.client()).table("tasks").namespace("demo").build()?;
+    /// # client.create_table().await?;
+    /// let receipt = Put::builder()
+    ///     .table_name("tasks")
+    ///     .item("id", AttributeValue::S("receipt of order-42".to_owned()))
+    ///     .condition_expression("attribute_not_exists(id)")
+    ///     .build()?;
+    /// let mut lease = client.start("order-42").await?;
+    /// lease.succeed_with(vec![TransactWriteItem::builder().put(receipt).build()]).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost);
+    /// [`ErrorKind::ActionRefused`](crate::ErrorKind::ActionRefused), with the number of the caller's write whose condition
+    /// does not hold ([`Error::action`]); [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), after retries;
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for too many writes; else what DynamoDB refuses.
+    pub async fn succeed_with(&mut self, writes: Vec<TransactWriteItem>) -> Result<Tracker<()>, Error> {
+        self.held.end_as(Status::Succeeded, None, writes).await
+    }
+
     /// Records that the work failed: failed while attempts are left, else exhausted. Data that was set is dropped.
     ///
     /// # Errors
@@ -158,6 +202,19 @@ impl<D: Data> Lease<D> {
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn fail(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
         self.held.fail(&error.into()).await
+    }
+
+    /// The same, with writes of the caller's own in one transaction. See [`succeed_with`](Self::succeed_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`succeed_with`](Self::succeed_with).
+    pub async fn fail_with(
+        &mut self,
+        error: impl Into<WorkError>,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Tracker<()>, Error> {
+        self.held.fail_with(&error.into(), writes).await
     }
 
     /// Gives the task back to whoever comes next: it is pending, and the attempt is not counted.
@@ -168,11 +225,11 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn release(self) -> Result<Tracker<()>, Error> {
-        self.held.release(None).await
+        self.held.release(None, Vec::new()).await
     }
 
     async fn end(self, status: Status, error: Option<&WorkError>) -> Result<Tracker<D>, Error> {
-        let record = self.held.end_as(status, error).await?;
+        let record = self.held.end_as(status, error, Vec::new()).await?;
         Ok(record.with_data(self.data))
     }
 }

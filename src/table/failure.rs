@@ -65,7 +65,7 @@ fn of_service(code: Option<&str>, message: Option<&str>, table: &str) -> (ErrorK
         "ValidationException" if message.contains("incorrect data type") => {
             (ErrorKind::Unreadable, "`attempts` or `generation` of the item is not a number; mend the item".to_owned())
         }
-        "TransactionConflictException" => {
+        "TransactionConflictException" | "TransactionInProgressException" => {
             (ErrorKind::Conflict, "a transaction of somebody else was changing the item; try again".to_owned())
         }
         FAILED => (
@@ -99,7 +99,7 @@ fn root(causes: &str) -> &str {
 }
 
 /// DynamoDB words it in two ways, for a put and for an update.
-fn is_size(message: &str) -> bool {
+pub(super) fn is_size(message: &str) -> bool {
     message.contains("Item size") && message.contains("exceeded the maximum allowed size")
 }
 

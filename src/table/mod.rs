@@ -4,6 +4,7 @@ mod failure;
 mod policy;
 mod repeats;
 mod setup;
+mod transact;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 pub use policy::RequestPolicy;
+pub(crate) use transact::Actions;
 
 use crate::error::Error;
 use crate::expression::Update;

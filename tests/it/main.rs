@@ -23,6 +23,7 @@ mod requests;
 mod run;
 mod start;
 mod table;
+mod transactions;
 mod transitions;
 
 use std::future::Future;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             dump::tests,
             run::tests,
             heartbeat::tests,
+            transactions::tests,
             requests::tests,
             errors::tests,
             races::tests,

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Failed,
     /// It is refused, since there are too many.
     Throttled,
+    /// A transaction is refused, since another one is under way.
+    Conflict,
 }
 
 /// The layer. Clones share everything.
@@ -45,6 +47,10 @@ struct State {
     plan: VecDeque<Fault>,
     /// The requests that were sent, each try of its own.
     sent: Vec<Sent>,
+    /// What the next requests meet after the plan, drawn at random.
+    chance: Option<Chance>,
+    /// Whether each copy of a transaction has a token of its own, as if DynamoDB had forgotten the one before.
+    forgets_tokens: bool,
     /// Done once, when the next answer is there but not yet delivered.
     before_answer: Option<Hook>,
     /// Done once, after the next fault and before the SDK hears of it.
@@ -52,6 +58,24 @@ struct State {
 }
 
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+struct Chance {
+    random: fastrand::Rng,
+    faults: Vec<(Fault, f64)>,
+}
+
+impl Chance {
+    fn draw(&mut self) -> Fault {
+        let mut left = self.random.f64();
+        for (fault, share) in &self.faults {
+            left -= share;
+            if left < 0.0 {
+                return *fault;
+            }
+        }
+        Fault::None
+    }
+}
 
 struct Sent {
     operation: String,
@@ -67,6 +91,17 @@ impl FaultyHttp {
     /// The next requests meet these faults, in this order.
     pub(crate) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap().plan = faults.into_iter().collect();
+    }
+
+    /// From now on, requests meet a fault of these as often as it says, drawn with this seed.
+    pub(crate) fn chance(&self, seed: u64, faults: &[(Fault, f64)]) {
+        let random = fastrand::Rng::with_seed(seed);
+        self.state.lock().unwrap().chance = Some(Chance { random, faults: faults.to_vec() });
+    }
+
+    /// DynamoDB forgets the tokens of transactions, as it does after ten minutes.
+    pub(crate) fn forget_tokens(&self) {
+        self.state.lock().unwrap().forgets_tokens = true;
     }
 
     /// The names of the operations that were sent since the last [`forget`](Self::forget), each try of its own.
@@ -139,14 +174,21 @@ impl fmt::Debug for FaultyConnector {
 }
 
 impl HttpConnector for FaultyConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let fault = {
             let mut state = self.state.lock().unwrap();
             let target = request.headers().get("x-amz-target").unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
             let copy = request.try_clone().expect("a body in memory");
-            state.sent.push(Sent { operation, request: copy, connector: self.inner.clone() });
-            state.plan.pop_front().unwrap_or(Fault::None)
+            // A long run under chance would remember too much.
+            if state.chance.is_none() {
+                state.sent.push(Sent { operation, request: copy, connector: self.inner.clone() });
+            }
+            if state.forgets_tokens {
+                renew_token(&mut request);
+            }
+            let drawn = state.chance.as_mut().map_or(Fault::None, Chance::draw);
+            state.plan.pop_front().unwrap_or(drawn)
         };
         let (inner, state) = (self.inner.clone(), Arc::clone(&self.state));
         HttpConnectorFuture::new(async move {
@@ -181,6 +223,25 @@ async fn answer(
         }
         Fault::Failed => Ok(refusal(500, "InternalServerError")),
         Fault::Throttled => Ok(refusal(400, "ThrottlingException")),
+        Fault::Conflict => {
+            let mut response = refusal(400, "TransactionCanceledException");
+            let reasons =
+                r#""CancellationReasons":[{"Code":"TransactionConflict","Message":"on purpose"},{"Code":"None"}]"#;
+            let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            let body = format!(r#"{{"__type":"{kind}","Message":"on purpose",{reasons}}}"#);
+            *response.body_mut() = SdkBody::from(body);
+            Ok(response)
+        }
+    }
+}
+
+/// Gives a transaction another token of the same length.
+fn renew_token(request: &mut HttpRequest) {
+    const NAME: &str = "\"ClientRequestToken\":\"";
+    let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+    if let Some((before, after)) = body.split_once(NAME) {
+        let (_, rest) = after.split_once('"').expect("the end of the token");
+        *request.body_mut() = SdkBody::from(format!("{before}{NAME}{}\"{rest}", uuid::Uuid::new_v4()));
     }
 }
 
