@@ -11,6 +11,7 @@ mod crash;
 mod create;
 mod dump;
 mod errors;
+mod faults;
 mod generate;
 mod heartbeat;
 mod lost_answers;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
     if crash::is_holder() {
         return crash::hold();
     }
+    if faults::is_worker() {
+        return faults::work();
+    }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for backend in Backend::ALL {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
             transitions::tests,
             property::tests,
             crash::tests,
+            faults::tests,
             table::tests,
         ] {
             trials.extend(tests(backend));

@@ -15,11 +15,16 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use futures_util::future::BoxFuture;
 
+/// How late a late request is.
+const LATE: std::time::Duration = std::time::Duration::from_millis(60);
+
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is carried out and answered.
     None,
+    /// It is carried out and answered, but late.
+    Late,
     /// It never arrives.
     LostRequest,
     /// It is carried out, and its answer never arrives.
@@ -212,6 +217,10 @@ async fn answer(
 ) -> Result<HttpResponse, ConnectorError> {
     match fault {
         Fault::None => inner.call(request).await,
+        Fault::Late => {
+            tokio::time::sleep(LATE).await;
+            inner.call(request).await
+        }
         Fault::LostRequest => Err(lost("request")),
         Fault::LostAnswer => {
             inner.call(request).await?;
