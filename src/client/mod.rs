@@ -6,6 +6,7 @@ mod new_task;
 mod operators;
 mod run;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -189,6 +190,15 @@ impl<D: Data> TrackerClient<D> {
         let item = self.context.table.get(&id).await?;
         let record = self.context.decode(&id, item)?;
         record.filter(|record| !record.has_expired(self.context.now())).map(Tracker::typed).transpose()
+    }
+
+    /// The record of an item that was read otherwise: from a stream, an export, or a query of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreadable`]: the item is no tracker, or its data no `D`.
+    pub fn decode(&self, item: HashMap<String, AttributeValue>) -> Result<Tracker<D>, Error> {
+        self.context.codec.decode(item)?.typed()
     }
 
     /// Takes a task, as the client was built to. See [`start_with`](Self::start_with).

@@ -183,3 +183,122 @@ fn type_of(value: &AttributeValue) -> &'static str {
         _ => "of an unknown type",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::schema::ATTRIBUTES;
+    use crate::status::Status;
+
+    fn codec() -> Codec {
+        let key = KeySchema { partition: "id".to_owned(), sort: Some(("sk".to_owned(), "TRACKER".to_owned())) };
+        Codec { key, statuses: StatusSet::default() }
+    }
+
+    /// A time that an item can hold, in whole milliseconds.
+    fn time() -> impl Strategy<Value = DateTime<Utc>> {
+        (-8_000_000_000_000_i64..8_000_000_000_000_000)
+            .prop_map(|millis| DateTime::from_timestamp_millis(millis).expect("within chrono's range"))
+    }
+
+    fn token() -> impl Strategy<Value = LockToken> {
+        any::<u128>().prop_map(LockToken::from_u128)
+    }
+
+    fn error() -> impl Strategy<Value = AttemptError> {
+        let texts = (any::<String>(), any::<String>(), prop::option::of(any::<String>()));
+        (any::<u32>(), time(), texts).prop_map(|(attempt, time, (kind, message, trace))| {
+            AttemptError::from_parts(attempt, time, &kind, &message, trace.as_deref())
+        })
+    }
+
+    /// Any value that DynamoDB has a type for, numbers of every kind included.
+    fn value() -> impl Strategy<Value = AttributeValue> {
+        let number = prop_oneof![
+            any::<i128>().prop_map(|number| number.to_string()),
+            any::<f64>().prop_map(|number| number.to_string()),
+            "-?[0-9]{1,38}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
+        ];
+        let leaf = prop_oneof![
+            any::<String>().prop_map(AttributeValue::S),
+            number.prop_map(AttributeValue::N),
+            any::<bool>().prop_map(AttributeValue::Bool),
+            Just(AttributeValue::Null(true)),
+            any::<Vec<u8>>().prop_map(|bytes| AttributeValue::B(bytes.into())),
+            any::<Vec<String>>().prop_map(AttributeValue::Ss),
+            any::<Vec<i64>>().prop_map(|all| AttributeValue::Ns(all.iter().map(ToString::to_string).collect())),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(AttributeValue::L),
+                prop::collection::hash_map(any::<String>(), inner, 0..4).prop_map(AttributeValue::M),
+            ]
+        })
+    }
+
+    prop_compose! {
+        fn record()(
+            (id, data) in (".{1,20}", prop::option::of(value())),
+            status in prop_oneof![prop::sample::select(Status::ALL.to_vec()), (60_u32..).prop_map(Status::Other)],
+            (attempts, max_attempts, generation, step) in any::<(u32, u32, u64, u32)>(),
+            (create_time, update_time, due_time) in (time(), time(), prop::option::of(time())),
+            lock in prop::option::of((token(), time(), time(), prop::option::of(any::<String>()))),
+            last_lock in prop::option::of(token()),
+            errors in prop::collection::vec(error(), 0..4),
+            expire_at in prop::option::of(0_i64..99_999_999_999),
+        ) -> Tracker<RawData> {
+            let id = TaskId::new("ns", &id).expect("a good id");
+            let mut record = Tracker::new(id, RawData(data), max_attempts, create_time);
+            (record.status, record.attempts, record.generation, record.step) = (status, attempts, generation, step);
+            (record.update_time, record.due_time, record.last_lock) = (update_time, due_time, last_lock);
+            if let Some((token, begun, expiry, owner)) = lock {
+                (record.lock, record.lock_time, record.lock_expire_time) = (Some(token), Some(begun), Some(expiry));
+                record.lock_owner = owner;
+            }
+            record.errors = errors;
+            record.expire_at = expire_at.map(|seconds| DateTime::from_timestamp(seconds, 0).expect("a time"));
+            record
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn any_record_reads_back_equal(record in record()) {
+            let item = codec().encode(&record, record.data.0.clone()).unwrap();
+            prop_assert_eq!(&item["sk"], &AttributeValue::S("TRACKER".to_owned()));
+            prop_assert_eq!(codec().decode(item).unwrap(), record);
+        }
+
+        /// Any item at all, with values of any type under our own names and others, is a record or an error.
+        #[test]
+        fn no_item_makes_it_panic(
+            record in record(),
+            changes in prop::collection::vec((prop::sample::select(ATTRIBUTES.to_vec()), prop::option::of(value())), 0..5),
+            others in prop::collection::hash_map(any::<String>(), value(), 0..3),
+            id in prop::option::of(value()),
+        ) {
+            let mut item = codec().encode(&record, record.data.0.clone()).unwrap();
+            item.extend(others);
+            for (name, value) in changes {
+                match value {
+                    Some(value) => item.insert(name.to_owned(), value),
+                    None => item.remove(name),
+                };
+            }
+            item.extend(id.map(|id| ("id".to_owned(), id)));
+            match codec().decode(item) {
+                Ok(record) => {
+                    let _ = record.clone().typed::<HashMap<String, Vec<u32>>>();
+                    let _ = record.typed::<f64>();
+                }
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Unreadable),
+            }
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::expression::Update;
 use crate::record::TaskId;
 use crate::schema::Item;
 
-/// DynamoDB's limit for the actions of a transaction (*TransactWriteItems*, Amazon DynamoDB API Reference). One is ours.
+/// DynamoDB's limit for the actions of a transaction (`TransactWriteItems`, Amazon DynamoDB API Reference). One is ours.
 const MAX_ACTIONS: usize = 100;
 
 /// The caller's own writes, and the token that makes repeating them safe.

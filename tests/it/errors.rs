@@ -24,6 +24,7 @@ crate::tests![
     a_failure_is_recorded_in_an_item_that_is_nearly_full,
     an_item_that_is_no_tracker_is_told,
     an_unreadable_task_does_not_stay_locked,
+    a_wrong_type_of_any_attribute_is_told,
     numbers_that_do_not_fit_are_refused_before_any_request,
     bad_settings_are_refused_at_build,
 ];
@@ -133,6 +134,59 @@ impl std::fmt::Display for Traced {
 }
 
 impl std::error::Error for Traced {}
+
+/// Every attribute with every type: nothing panics, nothing stays locked, and no value is shown.
+async fn a_wrong_type_of_any_attribute_is_told(bed: Bed) {
+    let client = bed.client::<()>();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let values = [
+        text("secret"),
+        AttributeValue::N("-7".to_owned()),
+        AttributeValue::N("99999999999999999999999999999999999999".to_owned()),
+        AttributeValue::B(b"secret".to_vec().into()),
+        AttributeValue::Bool(true),
+        AttributeValue::Null(true),
+        AttributeValue::L(vec![text("secret")]),
+        AttributeValue::M(HashMap::from([("secret".to_owned(), text("secret"))])),
+        AttributeValue::Ss(vec!["secret".to_owned()]),
+    ];
+    let names = [
+        "status",
+        "attempts",
+        "max_attempts",
+        "generation",
+        "create_time",
+        "update_time",
+        "lock",
+        "last_lock",
+        "step",
+        "lock_owner",
+        "lock_time",
+        "lock_expire_time",
+        "data",
+        "errors",
+        "due_time",
+        "expire_at",
+    ];
+    for name in names {
+        for (number, value) in values.iter().enumerate() {
+            let id = format!("{name}-{number}");
+            client.create(id.as_str()).await.unwrap();
+            bed.set(&id, name, value.clone()).await;
+            let loaded = client.load(&id).await.err();
+            match client.start(&id).await {
+                Ok(lease) => drop(lease.succeed().await.unwrap()),
+                Err(error) => {
+                    assert!(error.kind() == ErrorKind::Unreadable || error.is_refused(), "{id}: {error:?}");
+                    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+                }
+            }
+            assert!(loaded.is_none_or(|error| error.kind() == ErrorKind::Unreadable));
+            let get = bed.sdk().get_item().table_name(&bed.table).key("id", Bed::key(&id)).send().await.unwrap();
+            assert!(name == "lock" || !get.item.unwrap().contains_key("lock"), "{id} stays locked");
+        }
+    }
+}
 
 async fn an_unreadable_task_does_not_stay_locked(bed: Bed) {
     let client = bed.builder::<()>().max_attempts(1).build().unwrap();

@@ -68,7 +68,7 @@ async fn every_task_is_done_once_under_every_fault(bed: Bed) {
     bed.http.chance(seed(), &faults);
     let (begun, client) = (Instant::now(), client(&bed));
     let executions: Vec<AtomicU32> = (0..tasks).map(|_| AtomicU32::new(0)).collect();
-    let fails = |task: u64, attempt: u32| task % 10 == 0 && attempt == 1;
+    let fails = |task: u64, attempt: u32| task.is_multiple_of(10) && attempt == 1;
     let runs = futures_util::stream::iter(0..tasks).map(|task| {
         let (client, executed) = (&client, &executions[task as usize]);
         async move {
@@ -107,7 +107,7 @@ async fn every_task_is_done_once_under_every_fault(bed: Bed) {
     assert_eq!(count.executions, (tasks + tasks.div_ceil(10)) as u32);
 }
 
-/// 200 tasks, 8 in flight, lease 30 s, three seeds, and each task tried once: as Powertools, pynamodb_mate and the raw SDK
+/// 200 tasks, 8 in flight, lease 30 s, three seeds, and each task tried once: as Powertools, `pynamodb_mate` and the raw SDK
 /// were measured.
 async fn the_faults_that_peers_were_measured_under(bed: Bed) {
     let refused = [(Fault::Failed, 0.15), (Fault::Throttled, 0.15)];
