@@ -29,7 +29,7 @@
 //!   [`run`](TrackerClient::run), [`load`](TrackerClient::load), and what operators need.
 //! * [`Lease`]: a task in hand, and the ways to record its outcome.
 //! * [`Tracker`]: the record, field by field. [`Error`] and [`RunError`]: what can go wrong.
-//! * [`protocol`]: the rules as pure functions.
+//! * [`protocol`]: the rules as pure functions. Their types may change in any version.
 //!
 //! # The protocol
 //!
@@ -43,7 +43,7 @@
 //! 3. **An outcome** is one `UpdateItem` on the condition that the lock is ours. It removes the lock and remembers it as
 //!    the last one. Where it is refused although the last lock is ours and the status is what we wanted, it was our own
 //!    write. Else the lease is lost, and nothing was written.
-//! 4. **While work goes on**, an extension of the lease or a checkpoint is one `UpdateItem` on the condition that the
+//! 4. **While work goes on**, a heartbeat extends the lease every third of its length. An extension of the lease or a checkpoint is one `UpdateItem` on the condition that the
 //!    lock is ours and that its step is older, so that a late copy of an earlier one changes nothing.
 //! 5. **A lapsed lease** is taken over by whoever starts the task next. Where no attempt is left, that start writes
 //!    down that the task is exhausted, on the condition that lock and expiry are still as seen.

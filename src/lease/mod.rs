@@ -70,6 +70,23 @@ impl<D: Data> Lease<D> {
     }
 
     /// The fencing token: greater than that of every lease on this task before.
+    ///
+    /// A worker that was suspended may go on when its lease has long been taken over, and no lock can stop what it has
+    /// already sent. So pass this number on with each effect, and let whoever carries it out refuse a smaller one than it
+    /// has seen (Kleppmann, *How to do distributed locking*, 2016):
+    ///
+    /// * **DynamoDB**, in another item: update it on the condition `attribute_not_exists(fence) OR fence <= :generation`, and
+    ///   set `fence = :generation` with it. Better still, write it with the outcome, by
+    ///   [`succeed_with`](Self::succeed_with).
+    /// * **S3**: keep the generation in the object's metadata. Read it by `HeadObject`, give up where it is greater than
+    ///   yours, and write with `If-Match` and the `ETag` that you read (`If-None-Match: *` where there was no object). An
+    ///   object that changed in between refuses the write with 412.
+    /// * **SQL**: `UPDATE page SET body = $1, fence = $2 WHERE id = $3 AND fence <= $2`, and look whether a row was changed.
+    ///
+    /// It grows over takeovers, failures, redrives, unlocks, ignores and stages, and also when an expired record is
+    /// replaced. It begins again at 1 when the item is deleted: by [`delete`](crate::TrackerClient::delete), or by DynamoDB
+    /// after its [retention](crate::TrackerClientBuilder::retention). Keep records longer than any of their effects can be
+    /// late, where that matters.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.held.generation

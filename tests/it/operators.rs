@@ -17,6 +17,7 @@ crate::tests![
     an_operators_write_is_not_taken_for_the_workers,
     what_has_no_attempts_left_can_be_redriven,
     a_record_of_another_namespace_is_refused,
+    the_generation_grows_over_everything,
 ];
 
 async fn load(client: &TrackerClient<()>, id: &str) -> Tracker<()> {
@@ -133,4 +134,37 @@ async fn a_record_of_another_namespace_is_refused(bed: Bed) {
     assert_eq!(other.ignore(&record).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(other.delete(&record).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(other.dump(&mut record).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+async fn the_generation_grows_over_everything(bed: Bed) {
+    let codes = [(100, "new"), (110, "busy"), (120, "failed"), (130, "dead"), (140, "done"), (150, "skipped")];
+    let stage = dynamo_tracker::StatusSet::new(codes).unwrap().after(&Default::default()).unwrap();
+    let retention = Duration::from_secs(100);
+    let client = bed.builder::<()>().max_attempts(2).retention(retention).build().unwrap();
+    let second = bed.builder::<()>().statuses(stage).build().unwrap();
+    let mut generations = Vec::new();
+    let mut start = async |client: &TrackerClient<()>| {
+        let lease = client.start("t").await.unwrap();
+        generations.push(lease.generation());
+        lease
+    };
+    start(&client).await.fail("failure").await.unwrap();
+    drop(start(&client).await);
+    client.unlock(&load(&client, "t").await).await.unwrap();
+    client.start("t").await.unwrap_err(); // exhausted
+    client.redrive(&load(&client, "t").await).await.unwrap();
+    drop(start(&client).await);
+    bed.clock.advance(Duration::from_secs(61));
+    drop(start(&client).await); // takeover
+    client.ignore(&load(&client, "t").await).await.unwrap();
+    client.redrive(&load(&client, "t").await).await.unwrap();
+    start(&client).await.release().await.unwrap();
+    start(&client).await.succeed().await.unwrap();
+    start(&second).await.succeed().await.unwrap(); // the next stage
+    let expired = bed.builder::<()>().retention(retention).build().unwrap();
+    client.start("u").await.unwrap().succeed().await.unwrap();
+    bed.clock.advance(retention);
+    assert_eq!(expired.start("u").await.unwrap().generation(), 2, "an expired record is replaced");
+    assert!(generations.is_sorted_by(|a, b| a < b), "{generations:?}");
+    assert_eq!(generations, [1, 2, 3, 4, 5, 6, 7]);
 }

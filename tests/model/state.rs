@@ -108,7 +108,7 @@ impl Protocol {
     /// Many workers; operators; and few of everything, searched deeper, with two attempts and with one.
     pub(crate) fn scenarios() -> [Self; 4] {
         let many = Self { workers: 3, starts: 2, operations: 0, limit: 2, deeper: 0, mutant: None };
-        let operators = Self { workers: 2, operations: 2, ..many.clone() };
+        let operators = Self { starts: 1, operations: 2, ..many.clone() };
         [many, operators, Self::smallest(2), Self::smallest(1)]
     }
 
