@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::TrackerClient;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::lease::{Heart, Held, Lease, Standing, Stopped};
 use crate::protocol::StartOptions;
 use crate::record::Tracker;
@@ -30,6 +30,14 @@ pub enum RunError<T> {
         error: WorkError,
         /// The record: failed or exhausted, or pending where the error was a release; unless the work recorded another outcome itself.
         tracker: Box<Tracker<()>>,
+    },
+    /// The work is done and recorded as succeeded, so it is not run again; but the data that it set is too large for the item,
+    /// and was not kept.
+    DataNotKept {
+        /// What came of the work.
+        value: T,
+        /// How large the item would have been.
+        error: Error,
     },
     /// The work was run, but its outcome could not be recorded: it will be run again when the lease has ended. A success
     /// is never recorded as a failure.
@@ -56,6 +64,7 @@ impl<T> RunError<T> {
         match self {
             RunError::Refused(error)
             | RunError::NotStarted(error)
+            | RunError::DataNotKept { error, .. }
             | RunError::NotRecorded { error, .. }
             | RunError::LeaseLost { error, .. } => Some(error),
             RunError::Failed { .. } => None,
@@ -91,6 +100,9 @@ impl<T> fmt::Display for RunError<T> {
                     tracker.id, tracker.attempts, tracker.status
                 )
             }
+            RunError::DataNotKept { error, .. } => {
+                write!(f, "{error} (the work is done and recorded as succeeded, without the data that it set)")
+            }
             RunError::NotRecorded { outcome, error } => {
                 write!(f, "{error} (the work {}, and will be run again when the lease has ended)", went(outcome))
             }
@@ -116,6 +128,7 @@ impl<T> fmt::Debug for RunError<T> {
             RunError::Failed { error, tracker } => {
                 f.debug_struct("Failed").field("error", error).field("tracker", tracker).finish()
             }
+            RunError::DataNotKept { error, .. } => f.debug_tuple("DataNotKept").field(error).finish(),
             RunError::NotRecorded { outcome, error } => {
                 f.debug_struct("NotRecorded").field("work", &went(outcome)).field("error", error).finish()
             }
@@ -232,6 +245,10 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
     match outcome {
         Ok(value) => match held.end_as(Status::Succeeded, None, Vec::new()).await {
             Ok(_) => Ok(value),
+            Err(error) if error.kind() == ErrorKind::ItemTooLarge => match held.succeed_without_data().await {
+                Ok(_) => Err(RunError::DataNotKept { value, error }),
+                Err(error) => Err(RunError::not_recorded(Ok(value), error)),
+            },
             Err(error) => Err(RunError::not_recorded(Ok(value), error)),
         },
         Err(error) => match held.fail(&error).await {

@@ -293,6 +293,12 @@ impl Held {
         }
     }
 
+    /// Records the success alone, after its data turned out to be too large. The work is done, and must not be run again.
+    pub(crate) async fn succeed_without_data(&self) -> Result<Tracker<()>, Error> {
+        self.state().unsaved = None;
+        self.end_as(Status::Succeeded, None, Vec::new()).await
+    }
+
     /// Sends an outcome again of which it is not known whether it is in.
     pub(crate) async fn confirm(&self, outcome: Outcome) -> Result<Tracker<()>, Error> {
         self.end(outcome.end, outcome.writes).await

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use raw::Data;
 
-pub(crate) use raw::{ITEM_TOO_LARGE, to_value};
+pub(crate) use raw::{ITEM_TOO_LARGE, size_of, to_value};
 
 pub(crate) use codec::{Codec, encode_errors, millis, number, seconds, string};
 pub(crate) use definition::create_table_request;

@@ -87,7 +87,7 @@ pub(crate) const ITEM_TOO_LARGE: &str =
 
 /// The size of a value as DynamoDB counts it (*Item sizes and formats*, Amazon DynamoDB Developer Guide), or a little less
 /// for numbers.
-fn size_of(value: &AttributeValue) -> usize {
+pub(crate) fn size_of(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::N(digits) => digits.len().div_ceil(2),

@@ -10,10 +10,22 @@ use super::{Table, Want, Written, failure, send};
 use crate::error::{Error, ErrorKind};
 use crate::expression::Update;
 use crate::record::TaskId;
-use crate::schema::Item;
+use crate::schema::{Item, size_of};
 
 /// DynamoDB's limit for the actions of a transaction (`TransactWriteItems`, Amazon DynamoDB API Reference). One is ours.
 const MAX_ACTIONS: usize = 100;
+
+/// DynamoDB's limit for the items of a transaction, in bytes.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// About how much of that limit a write takes.
+fn size(write: &TransactWriteItem) -> usize {
+    let of =
+        |item: Option<&Item>| item.map_or(0, |item| item.iter().map(|(name, value)| name.len() + size_of(value)).sum());
+    of(write.put().map(|put| &put.item))
+        + of(write.update().and_then(|update| update.expression_attribute_values.as_ref()))
+        + of(write.delete().map(|delete| &delete.key))
+}
 
 /// The caller's own writes, and the token that makes repeating them safe.
 #[derive(Clone)]
@@ -38,6 +50,14 @@ impl Table {
                 "can't {action}: {} writes are over DynamoDB's {MAX_ACTIONS} for a transaction, of which one is the \
                  tracker's; write some of them before, in a way that may be repeated",
                 actions.writes.len()
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, message).about(id));
+        }
+        let bytes: usize = actions.writes.iter().map(size).sum();
+        if bytes > MAX_BYTES {
+            let message = format!(
+                "can't {action}: {bytes} bytes of writes are over DynamoDB's 4 MB for a transaction; keep large data \
+                 elsewhere, such as in S3"
             );
             return Err(Error::new(ErrorKind::InvalidArgument, message).about(id));
         }

@@ -151,6 +151,14 @@ async fn more_writes_than_a_transaction_takes_are_refused(bed: Bed) {
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("100 writes are over DynamoDB's 100"), "{error}");
     assert_eq!(bed.http.sent(), Vec::<String>::new());
+    let large = |number: usize| {
+        let put = Put::builder().table_name(&bed.table).item("id", AttributeValue::S(format!("large {number}")));
+        let put = put.item("data", AttributeValue::S("x".repeat(390_000)));
+        TransactWriteItem::builder().put(put.build().unwrap()).build()
+    };
+    let error = lease.succeed_with((0..11).map(large).collect()).await.unwrap_err();
+    assert!(error.to_string().contains("over DynamoDB's 4 MB for a transaction"), "{error}");
+    assert_eq!(bed.http.sent(), Vec::<String>::new());
     lease.succeed_with((0..99).map(put).collect()).await.unwrap();
 }
 

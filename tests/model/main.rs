@@ -149,6 +149,11 @@ fn a_takeover_that_is_not_counted_goes_on_for_ever() {
 }
 
 #[test]
+fn an_abandoned_last_attempt_that_nobody_ends_stays_for_ever() {
+    finds(Mutant::AbandonedNotEnded, 1, "a task ends or can be taken");
+}
+
+#[test]
 fn a_success_that_can_be_started_is_changed() {
     finds(Mutant::SucceededIsStartable, 2, "a success stays");
 }

@@ -35,6 +35,8 @@ pub(crate) enum Mutant {
     GenerationBeginsAgain,
     /// A takeover does not count its attempt.
     TakeoverNotCounted,
+    /// An abandoned task with no attempts left is refused, and never ended.
+    AbandonedNotEnded,
     /// A task that has succeeded can be started.
     SucceededIsStartable,
 }
@@ -173,6 +175,7 @@ fn start(acquire: Acquire, record: Option<Tracker<()>>, mutant: Option<Mutant>) 
         Verdict::Take(Path::Replace { generation }) => {
             Answer::Take(Way::Replace { generation: generation.try_into().expect("few generations") })
         }
+        Verdict::Exhaust(_) if is(Mutant::AbandonedNotEnded) => Answer::No,
         Verdict::Exhaust(write) => {
             let seen = record.as_ref().map(Item::of).expect("what was judged");
             debug_assert_eq!(write.generation, u64::from(seen.generation));

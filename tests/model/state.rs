@@ -1,10 +1,10 @@
 //! States, steps between them, and what must hold in each.
 
-use dynamo_tracker::protocol::{Acquire, Operate, Operation, Terms, Verdict};
-use dynamo_tracker::{Refusal, StartOptions, Status};
+use dynamo_tracker::Status;
+use dynamo_tracker::protocol::{Operate, Operation};
 use stateright::{Model, Property};
 
-use crate::item::{Item, Ticks, Token, length, lock_token, time};
+use crate::item::{Item, Ticks, Token, time};
 use crate::rules::{Answer, LEASE, Mutant, Outcome, Request, SKEW, Way};
 
 /// Time ends here.
@@ -408,20 +408,8 @@ impl State {
 impl Protocol {
     /// The task is over, or a start at some later time takes it or ends it.
     fn ends_or_can_be_taken(&self, item: Item) -> bool {
-        let terms = Terms {
-            now: time(LAST_TICK + LEASE + 2 * SKEW + 1),
-            lease: length(LEASE),
-            skew: length(SKEW),
-            max_attempts: self.limit,
-            previous_succeeded: None,
-        };
-        let acquire = Acquire::new(&StartOptions::new(), lock_token(Token::MAX), terms);
-        matches!(
-            acquire.judge(Some(&item.to_record())),
-            Verdict::Permitted
-                | Verdict::Take(_)
-                | Verdict::Exhaust(_)
-                | Verdict::Refuse(Refusal::AlreadySucceeded | Refusal::Exhausted | Refusal::Ignored)
-        )
+        let now = LAST_TICK + LEASE + 2 * SKEW + 1;
+        let start = Request::Start { token: Token::MAX, now, way: Way::Ordinary };
+        item.status.is_final() || start.deliver(Some(item), self.limit, self.mutant).1 != Answer::No
     }
 }
