@@ -13,3 +13,6 @@ pub use end::End;
 pub use extend::Extend;
 pub use operate::{Operate, Operation};
 pub use start::{Acquire, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
+
+#[cfg(test)]
+mod golden;
