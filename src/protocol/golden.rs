@@ -30,8 +30,11 @@ fn at(millis: i64) -> DateTime<Utc> {
     now() + TimeDelta::milliseconds(millis)
 }
 
-/// Every state of lock and last lock that the rules tell apart, with a lease that ends so many milliseconds from now.
-const LOCKS: [(&str, Option<(LockToken, &str, i64)>, Option<LockToken>); 9] = [
+/// A lock, its owner, and how many milliseconds from now its lease ends.
+type Lock = (LockToken, &'static str, i64);
+
+/// Every state of lock and last lock that the rules tell apart.
+const LOCKS: [(&str, Option<Lock>, Option<LockToken>); 9] = [
     ("unlocked", None, None),
     ("unlocked by other", None, Some(OTHER)),
     ("unlocked by us", None, Some(OURS)),
@@ -236,7 +239,9 @@ fn table() -> String {
                 format!("{legal} {permitted:?} {told:?} {}", changes(Some(&record), &after)),
             );
         }
-        line(&format!("failure, {name}"), End::status_of_failure(&record).to_string());
+        let failures = [LIMIT - 1, LIMIT, LIMIT + 1].map(|max_attempts| Tracker { max_attempts, ..record.clone() });
+        let failures = failures.map(|record| End::status_of_failure(&record).to_string());
+        line(&format!("failure, {name}"), failures.join(" "));
         let locked = [None, Some(HELD)].map(|held| record.is_locked(held, now()));
         line(&format!("is_locked, {name}"), format!("{locked:?} {}", record.has_expired(now())));
     }
