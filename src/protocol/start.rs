@@ -323,9 +323,10 @@ impl Acquire {
         let startable = self.can_start(record.status);
         match record.status {
             Status::InProgress if !startable => Verdict::Refuse(Refusal::Interrupted),
-            Status::Succeeded if !startable => Verdict::Refuse(Refusal::AlreadySucceeded),
-            Status::Exhausted if !startable => Verdict::Refuse(Refusal::Exhausted),
-            Status::Ignored if !startable => Verdict::Refuse(Refusal::Ignored),
+            // A forced start of these is permitted, so it does not come here.
+            Status::Succeeded => Verdict::Refuse(Refusal::AlreadySucceeded),
+            Status::Exhausted => Verdict::Refuse(Refusal::Exhausted),
+            Status::Ignored => Verdict::Refuse(Refusal::Ignored),
             // A lease that goes on is not ended, even by whoever may take it.
             _ if startable && !self.has_attempts(record) => match record.lock.is_none() || self.ran_out(record) {
                 true => Verdict::Exhaust(Exhaust::of(record, self.now)),
