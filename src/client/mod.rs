@@ -12,7 +12,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
-use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
@@ -108,9 +107,8 @@ impl<D: Data> TrackerClient<D> {
     /// DynamoDB refuses.
     pub async fn create(&self, task: impl Into<NewTask<D>>) -> Result<Tracker<D>, Error> {
         let task = task.into();
-        let id = self.id(&task.id)?;
-        let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
-        let (mut record, item) = self.new_item(&id, task.due, data)?;
+        let (mut record, item) = self.new_item(&task)?;
+        let id = record.id.clone();
         if let Written::Refused { item: existing, repeated } = self.context.table.put_new(&id, item).await? {
             let existing = self.context.decode(&id, existing)?;
             let ours = repeated && is_version(&existing, record.version());
@@ -144,23 +142,18 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::Unwritable`] or [`ErrorKind::ItemTooLarge`] for the data.
     pub fn create_item(&self, task: impl Into<NewTask<D>>) -> Result<TransactWriteItem, Error> {
-        let task = task.into();
-        let id = self.id(&task.id)?;
-        let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
-        let (_, item) = self.new_item(&id, task.due, data)?;
-        self.context.table.put_action(item).map_err(|error| error.about(&id))
+        let (record, item) = self.new_item(&task.into())?;
+        self.context.table.put_action(item).map_err(|error| error.about(&record.id))
     }
 
-    fn new_item(
-        &self,
-        id: &TaskId,
-        due: Option<DateTime<Utc>>,
-        data: Option<AttributeValue>,
-    ) -> Result<(Tracker<()>, Item), Error> {
-        let mut record = Tracker::new(id.clone(), (), self.context.max_attempts, self.context.now());
-        record.due_time = due;
+    /// The record of a task to be made, and its item.
+    fn new_item(&self, task: &NewTask<D>) -> Result<(Tracker<()>, Item), Error> {
+        let id = self.id(&task.id)?;
+        let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
+        let mut record = Tracker::new(id, (), self.context.max_attempts, self.context.now());
+        record.due_time = task.due;
         let record = record.into_stored();
-        let item = self.context.codec.encode(&record, data).map_err(|error| error.about(id))?;
+        let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&record.id))?;
         Ok((record, item))
     }
 
