@@ -124,6 +124,8 @@ impl Held {
         if let Standing::Lost(error) = self.standing() {
             return error;
         }
+        // Whoever watches is told before the record is looked at, which takes its time where DynamoDB does not answer.
+        self.lost.cancel();
         let shown = match self.context.table.get(&self.id).await {
             Ok(item) => self.context.decode(&self.id, item).ok().flatten(),
             Err(_) => None,
