@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression;
-use crate::lease::Held;
+use crate::lease::{Held, not_held};
 use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
@@ -148,4 +148,19 @@ async fn let_go(context: &Context, write: &Acquire, id: &TaskId, error: Error) -
         tracing::warn!(task = ?id, "its item can't be read, and it stays locked until its lease ends: {lost}");
     }
     error
+}
+
+/// The lease on a lock that is held already, from one read.
+pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken) -> Result<(Held, RawData), Error> {
+    let begun = context.clock.monotonic();
+    let item = context.table.get(&id, None).await?;
+    match context.decode(&id, item)? {
+        Some(record) if record.lock == Some(token) => {
+            let left = record.lock_expire_time.and_then(|expiry| (expiry - context.now()).to_std().ok());
+            let deadline = begun + left.unwrap_or_default();
+            let (record, data) = record.swap_data(());
+            Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline), data))
+        }
+        stored => Err(not_held(stored, &id)),
+    }
 }

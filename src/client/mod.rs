@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
-use crate::record::{Loaded, RawData, TaskId, Tracker, Version};
+use crate::record::{Loaded, LockToken, RawData, TaskId, Tracker, Version};
 use crate::schema::{Data, Item, to_value};
 use crate::table::{Want, Written};
 
@@ -180,7 +180,7 @@ impl<D: Data> TrackerClient<D> {
     /// bad id; else what DynamoDB refuses.
     pub async fn load(&self, id: impl AsRef<str>) -> Result<Option<Tracker<D>>, Error> {
         let id = self.id(id.as_ref())?;
-        let item = self.context.table.get(&id).await?;
+        let item = self.context.table.get(&id, None).await?;
         let record = self.context.decode(&id, item)?;
         record.filter(|record| !record.has_expired(self.context.now())).map(Tracker::typed).transpose()
     }
@@ -225,6 +225,34 @@ impl<D: Data> TrackerClient<D> {
         }
         .instrument(span)
         .await
+    }
+
+    /// The lease on a task that was started elsewhere, by its lock token: in another process, or in an earlier call of a
+    /// program that keeps nothing in between. One read, and no attempt is counted.
+    ///
+    /// Its time left is counted by this machine's clock until the first [extension](Lease::mark_as_in_progress), which
+    /// makes the lease as long as this client's. An outcome may be recorded even after the lease has ended, while nobody
+    /// has taken the task. One process at a time: the writes of two under one lock are not told apart.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::<u32>::builder(store.client()).table("tasks").namespace("demo").build()?;
+    /// # client.create_table().await?;
+    /// let token = client.start("order-42").await?.token();
+    /// // In another process, which was told the token:
+    /// client.resume("order-42", token).await?.succeed().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseLost`], with the record, where the task's lock is another or none;
+    /// [`ErrorKind::Unreadable`]; [`ErrorKind::InvalidArgument`] for a bad id; else what DynamoDB refuses.
+    pub async fn resume(&self, id: impl AsRef<str>, token: LockToken) -> Result<Lease<D>, Error> {
+        let (held, data) = acquire::resume(&self.context, self.id(id.as_ref())?, token).await?;
+        let Tracker { data, .. } = held.record().with_data(data).typed()?;
+        Ok(Lease::new(Arc::new(held), data))
     }
 
     /// Writes a record whole, as it is in memory, provided that the stored one is still the one that was loaded.

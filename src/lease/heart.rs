@@ -1,7 +1,7 @@
 //! Keeping a lease while work runs, and stopping the work when it is lost.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -39,32 +39,46 @@ impl Heart {
     /// Runs `work` for as long as the lease is held. When it is lost, or has run out, whoever watches the token is told,
     /// and the work is dropped after the grace.
     pub(crate) async fn guard<F: Future>(&self, work: F) -> Result<F::Output, Stopped<F::Output>> {
-        let mut work = pin!(work);
-        let output = {
-            let mut over = pin!(self.held.until_over());
-            poll_fn(|cx| {
-                // A process that was suspended finds out here, before its work goes on.
-                if self.held.has_run_out() || over.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                work.as_mut().poll(cx).map(Some)
-            })
-            .await
+        let (lost, output) = {
+            let mut work = pin!(work);
+            if let Some(output) = self.while_held(work.as_mut()).await {
+                return Ok(output);
+            }
+            self.beats.abort();
+            let lost = self.held.give_up();
+            (lost, self.within_grace(work).await)
         };
-        if let Some(output) = output {
-            return Ok(output);
-        }
-        self.beats.abort();
-        let error = self.held.give_up().await;
-        let output = match self.held.grace() {
+        // The work is gone by now, so it does not wait for this.
+        let error = match lost {
+            Some(error) => error,
+            None => self.held.look_who_has_it().await,
+        };
+        Err(Stopped { error, output })
+    }
+
+    /// What comes of the work; `None` where the lease is over before.
+    async fn while_held<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
+        let mut over = pin!(self.held.until_over());
+        poll_fn(|cx| {
+            // A process that was suspended finds out here, before its work goes on.
+            if self.held.has_run_out() || over.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    /// What comes of the work whose lease is lost, where it ends within the grace.
+    async fn within_grace<F: Future>(&self, work: Pin<&mut F>) -> Option<F::Output> {
+        match self.held.grace() {
             // Without a grace, the work does not get another turn.
             Duration::ZERO => None,
             grace => match select(work, self.held.sleep(grace)).await {
                 Either::Left((output, _)) => Some(output),
                 Either::Right(_) => None,
             },
-        };
-        Err(Stopped { error, output })
+        }
     }
 }
 

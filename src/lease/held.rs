@@ -26,6 +26,9 @@ const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_se
 /// A checkpoint that is in conflict with another transaction is sent again this often.
 const CHECKPOINT_TRIES: u32 = 10;
 
+/// How long the record is looked for once the lease has run out, so that the error can say who has the task.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// A held lock. Shared by a [`Lease`](super::Lease) and whoever runs its work.
 pub(crate) struct Held {
     context: Arc<Context>,
@@ -119,23 +122,27 @@ impl Held {
         select(pin!(self.lost.cancelled()), pin!(run_out)).await;
     }
 
-    /// Takes the lease for lost, and says who has the task now, where that can be found out.
-    pub(crate) async fn give_up(&self) -> Error {
+    /// Takes the lease for lost: nothing more is written under it, and whoever watches is told. Returns how it was lost,
+    /// where DynamoDB has said so.
+    pub(crate) fn give_up(&self) -> Option<Error> {
         if let Standing::Lost(error) = self.standing() {
-            return error;
+            return Some(error);
         }
-        // Whoever watches is told before the record is looked at, which takes its time where DynamoDB does not answer.
-        self.lost.cancel();
-        let shown = match self.context.table.get(&self.id).await {
-            Ok(item) => self.context.decode(&self.id, item).ok().flatten(),
-            Err(_) => None,
-        };
+        tracing::warn!(task = ?self.id, attempt = self.attempt, "the lease ran out");
+        self.lose(self.ran_out(None));
+        None
+    }
+
+    /// That the lease ran out, and who has the task now, where that can soon be found out.
+    pub(crate) async fn look_who_has_it(&self) -> Error {
+        let item = self.context.table.get(&self.id, Some(LAST_LOOK)).await;
+        self.ran_out(item.and_then(|item| self.context.decode(&self.id, item)).ok().flatten())
+    }
+
+    fn ran_out(&self, shown: Option<Tracker<RawData>>) -> Error {
         let message =
             "the lease ran out before DynamoDB answered an extension; stop this work, and start the task again";
-        let error = Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(&self.id);
-        tracing::warn!(task = ?self.id, attempt = self.attempt, "the lease ran out");
-        self.lose(error.clone());
-        error
+        Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(&self.id)
     }
 
     pub(crate) fn cancellation(&self) -> CancellationToken {
@@ -198,9 +205,10 @@ impl Held {
         Ok(())
     }
 
-    /// The same for every copy of a write, and for no other write: the lock, and a number within it.
+    /// The same for every copy of a write, and for no other write: the lock, which is random, and a number within it. One
+    /// after the other, they would be longer than the 36 characters that DynamoDB takes.
     fn request_token(&self, number: u32) -> String {
-        format!("{:032x}{:04x}", self.token.as_u128(), number & 0xffff)
+        uuid::Uuid::from_u128(self.token.as_u128() ^ u128::from(number)).to_string()
     }
 
     /// A step is counted before it is sent: a copy that comes late, or whose sender was cancelled, keeps its number.
@@ -389,19 +397,11 @@ impl Held {
     }
 
     fn lost(&self, refused: Refused) -> Error {
-        let now = match &refused {
-            Refused { shown: Some(record), .. } => describe(record),
-            Refused { unreadable: Some(_), .. } => "its item can't be read".to_owned(),
-            Refused { .. } => "it was deleted".to_owned(),
-        };
-        let message =
-            format!("the lease is lost, and this was not written: {now}; stop this work, and start the task again");
-        tracing::warn!(task = ?self.id, attempt = self.attempt, generation = self.generation, "lost the lease: {now}");
-        let error = Error::new(ErrorKind::LeaseLost, message).with_tracker(refused.shown).about(&self.id);
         let error = match refused.unreadable {
-            Some(source) => error.with_source(source),
-            None => error,
+            Some(source) => lost("its item can't be read", None, &self.id).with_source(source),
+            None => not_held(refused.shown, &self.id),
         };
+        tracing::warn!(attempt = self.attempt, generation = self.generation, "{error}");
         self.lose(error.clone());
         error
     }
@@ -427,10 +427,24 @@ struct Refused {
     unreadable: Option<Error>,
 }
 
+fn lost(now: &str, shown: Option<Tracker<RawData>>, id: &TaskId) -> Error {
+    let message =
+        format!("the lease is lost, and this was not written: {now}; stop this work, and start the task again");
+    Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(id)
+}
+
+/// The error for a lock that is not the one on the task any more.
+pub(crate) fn not_held(shown: Option<Tracker<RawData>>, id: &TaskId) -> Error {
+    lost(&describe(shown.as_ref()), shown, id)
+}
+
 /// Who has the task now, for people.
-fn describe(record: &Tracker<RawData>) -> String {
-    match (&record.lock, record.lock_owner.as_deref()) {
-        (Some(_), owner) => format!("it was taken over by {}", owner.unwrap_or("another worker")),
-        (None, _) => format!("it was unlocked and is {} now", record.status),
+fn describe(record: Option<&Tracker<RawData>>) -> String {
+    match record {
+        None => "it was deleted".to_owned(),
+        Some(Tracker { lock: Some(_), lock_owner, .. }) => {
+            format!("it was taken over by {}", lock_owner.as_deref().unwrap_or("another worker"))
+        }
+        Some(record) => format!("it was unlocked and is {} now", record.status),
     }
 }

@@ -20,7 +20,7 @@ use crate::status::Status;
 use crate::work_error::WorkError;
 
 pub(crate) use heart::{Heart, Stopped};
-pub(crate) use held::{Held, Standing};
+pub(crate) use held::{Held, Standing, not_held};
 
 /// A task in hand: the right to work on it until the lease ends, and the means to record the outcome.
 ///

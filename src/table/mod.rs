@@ -71,10 +71,10 @@ impl Table {
     }
 
     /// Reads an item, consistently.
-    pub(crate) async fn get(&self, id: &TaskId) -> Result<Option<Item>, Error> {
+    pub(crate) async fn get(&self, id: &TaskId, within: Option<Duration>) -> Result<Option<Item>, Error> {
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(self.key.key(id))).consistent_read(true);
-        let answer = send!(self, request.customize(), None);
+        let answer = send!(self, request.customize(), within);
         answer.map(|answer| answer.item).map_err(|error| self.failure("read it", error, id))
     }
 

@@ -11,7 +11,7 @@ use dynamo_tracker::{
 use futures_util::FutureExt;
 
 use crate::bed::Bed;
-use crate::bed::http::Fault;
+use crate::bed::http::{Fault, FaultyHttp};
 
 crate::tests![
     work_longer_than_its_lease_keeps_it,
@@ -136,10 +136,25 @@ async fn a_grace_lets_the_work_tidy_up(bed: Bed) {
     assert_eq!(outcome.unwrap().unwrap(), "tidied up");
 }
 
+/// Remembers whether the record had been read when this was dropped.
+struct LooksWhenDropped {
+    http: FaultyHttp,
+    looked: Arc<AtomicBool>,
+}
+
+impl Drop for LooksWhenDropped {
+    fn drop(&mut self) {
+        self.looked.store(self.http.sent().contains(&"GetItem".to_owned()), Ordering::SeqCst);
+    }
+}
+
 async fn a_lease_that_nobody_answers_for_stops_the_work(bed: Bed) {
     let client = bed.builder::<()>().requests(RequestPolicy::patient_for(Duration::ZERO)).build().unwrap();
     let (http, clock) = (bed.http.clone(), bed.clock.clone());
+    let looked = Arc::new(AtomicBool::new(true));
+    let guard = LooksWhenDropped { http: bed.http.clone(), looked: Arc::clone(&looked) };
     let result = client.run("t", StartOptions::new(), |_| async move {
+        let _guard = guard;
         http.plan(vec![Fault::LostRequest; 1000]);
         for _ in 0..60 {
             clock.advance(Duration::from_secs(1));
@@ -149,6 +164,8 @@ async fn a_lease_that_nobody_answers_for_stops_the_work(bed: Bed) {
     });
     let RunError::LeaseLost { outcome: None, error } = result.await.unwrap_err() else { panic!() };
     assert!(error.to_string().contains("the lease ran out before DynamoDB answered"), "{error}");
+    assert!(!looked.load(Ordering::SeqCst), "the work is gone before the record is looked at");
+    assert!(bed.http.sent().contains(&"GetItem".to_owned()));
     bed.http.plan([]);
     assert_eq!(client.load("t").await.unwrap().unwrap().status, Status::InProgress);
 }

@@ -20,6 +20,7 @@ crate::tests![
     a_lost_lease_changes_nothing,
     unknown_attributes_are_left_alone,
     a_retention_is_for_what_is_over,
+    a_lease_is_taken_up_again_by_its_token,
 ];
 
 async fn a_success_keeps_the_data_and_frees_the_task(bed: Bed) {
@@ -188,4 +189,26 @@ async fn a_retention_is_for_what_is_over(bed: Bed) {
     assert!(client.start("e").await.unwrap_err().is_exhausted());
     let abandoned = client.load("e").await.unwrap().unwrap();
     assert_eq!(abandoned.expire_at, Some(bed.clock.now() + TimeDelta::seconds(2)));
+}
+
+async fn a_lease_is_taken_up_again_by_its_token(bed: Bed) {
+    let client = bed.client::<u32>();
+    let token = client.start("t").await.unwrap().token();
+    bed.clock.advance(Duration::from_secs(20));
+    let mut lease = client.resume("t", token).await.unwrap();
+    assert_eq!((lease.attempt(), lease.token(), lease.time_left()), (1, token, Duration::from_secs(40)));
+    lease.mark_as_in_progress().await.unwrap();
+    assert_eq!(lease.time_left(), Duration::from_secs(60));
+    lease.checkpoint(7).await.unwrap();
+    let lease = client.resume("t", token).await.unwrap();
+    assert_eq!((*lease.data(), lease.tracker().step), (7, 2));
+    // Its time is over, and nobody has taken the task.
+    bed.clock.advance(Duration::from_secs(100));
+    let mut lease = client.resume("t", token).await.unwrap();
+    lease.set_data(8).unwrap();
+    assert_eq!(lease.succeed().await.unwrap().data, 8);
+    let lost = client.resume("t", token).await.unwrap_err();
+    assert!(lost.is_lease_lost() && lost.to_string().contains("it was unlocked and is succeeded now"), "{lost}");
+    assert_eq!(lost.tracker_as::<u32>().unwrap().unwrap().data, 8);
+    assert!(client.resume("nobody", token).await.unwrap_err().is_lease_lost());
 }
