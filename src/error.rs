@@ -111,13 +111,23 @@ struct Inner {
     refusal: Option<Refusal>,
     tracker: Option<Tracker<RawData>>,
     action: Option<usize>,
+    request_id: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, task: None, refusal: None, tracker: None, action: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            task: None,
+            refusal: None,
+            tracker: None,
+            action: None,
+            request_id: None,
+            source: None,
+        }))
     }
 
     pub(crate) fn refused(refusal: Refusal, tracker: Option<Tracker<RawData>>) -> Self {
@@ -139,6 +149,11 @@ impl Error {
 
     pub(crate) fn with_action(mut self, action: usize) -> Self {
         self.0.action = Some(action);
+        self
+    }
+
+    pub(crate) fn with_request_id(mut self, id: Option<&str>) -> Self {
+        self.0.request_id = id.map(str::to_owned);
         self
     }
 
@@ -170,6 +185,12 @@ impl Error {
     #[must_use]
     pub fn action(&self) -> Option<usize> {
         self.0.action
+    }
+
+    /// The id that AWS gave to the request, where it answered: what AWS's support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
     }
 
     /// The record as DynamoDB showed it, where it did. Its data is still in DynamoDB's form.

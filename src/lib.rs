@@ -69,6 +69,7 @@
 //!
 //! * `embedded`: DynamoDB inside the process, for trying out, laptops and tests. Off by default, as is everything but
 //!   the protocol.
+//! * `cli`: the command line, `dynamo-tracker`. The library is the same with and without it.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod backoff;
@@ -88,7 +89,7 @@ mod time;
 mod work_error;
 
 pub use backoff::Backoff;
-pub use client::{NewTask, RunError, TrackerClient, TrackerClientBuilder};
+pub use client::{NewTask, Recorded, RunError, TrackerClient, TrackerClientBuilder};
 pub use error::{Error, ErrorKind};
 pub use lease::Lease;
 pub use protocol::{Refusal, StartOptions};

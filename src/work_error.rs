@@ -1,5 +1,6 @@
 //! The error of the caller's work.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -27,7 +28,9 @@ use crate::record::{AttemptError, backtrace, chain};
 /// ```
 pub struct WorkError {
     error: BoxError,
-    type_name: &'static str,
+    type_name: Cow<'static, str>,
+    /// The trace, where the error itself has none to show.
+    trace: Option<String>,
     decision: Decision,
     retry_after: Option<Duration>,
 }
@@ -61,6 +64,28 @@ impl WorkError {
     /// attempt does not count, and no error is kept.
     pub fn release<E: Into<BoxError>>(error: E) -> Self {
         Self { decision: Decision::Release, ..Self::from(error) }
+    }
+
+    /// A failure that was no Rust error, such as a command's exit code: what kind it was, what happened, and perhaps where.
+    /// In the record, each is cut to its size.
+    ///
+    /// ```
+    /// # use dynamo_tracker::WorkError;
+    /// let error = WorkError::from_parts("ExitCode", "exit code 3", Some("disk full".to_owned()));
+    /// assert_eq!(error.to_string(), "exit code 3");
+    /// ```
+    pub fn from_parts(
+        error_type: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+        trace: Option<String>,
+    ) -> Self {
+        Self { type_name: error_type.into(), trace, ..Self::from(message.into()) }
+    }
+
+    /// The same, but [fatal](Self::fatal).
+    #[must_use]
+    pub fn into_fatal(self) -> Self {
+        Self { decision: Decision::Fatal, ..self }
     }
 
     /// The same, and the task may be taken again after so long. It comes before the client's own backoff.
@@ -97,8 +122,8 @@ impl WorkError {
 
     /// The error as it is kept in the item.
     pub(crate) fn to_attempt_error(&self, attempt: u32, now: DateTime<Utc>) -> AttemptError {
-        let trace = backtrace(&*self.error);
-        AttemptError::from_parts(attempt, now, self.type_name, &chain(&*self.error), trace.as_deref())
+        let trace = self.trace.clone().or_else(|| backtrace(&*self.error));
+        AttemptError::from_parts(attempt, now, &self.type_name, &chain(&*self.error), trace.as_deref())
     }
 
     /// The error that a panic with this payload amounts to.
@@ -106,14 +131,14 @@ impl WorkError {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = format!("the work panicked: {}", text.unwrap_or("with a payload that is no text"));
-        Self { error: message.into(), type_name: "panic", decision: Decision::Retry, retry_after: None }
+        Self::from_parts("panic", message, None)
     }
 }
 
 impl<E: Into<BoxError>> From<E> for WorkError {
     fn from(error: E) -> Self {
-        let type_name = std::any::type_name::<E>();
-        Self { error: error.into(), type_name, decision: Decision::Retry, retry_after: None }
+        let type_name = Cow::Borrowed(std::any::type_name::<E>());
+        Self { error: error.into(), type_name, trace: None, decision: Decision::Retry, retry_after: None }
     }
 }
 
@@ -143,6 +168,8 @@ mod tests {
         let io = std::io::Error::other("disk full");
         assert_eq!(kept(io.into()).error_type, "std::io::error::Error");
         assert_eq!(kept("text".into()).message, "text");
+        let parts = kept(WorkError::from_parts("ExitCode", "exit code 3", Some("disk full".to_owned())));
+        assert_eq!((parts.error_type.as_str(), parts.trace.as_deref()), ("ExitCode", Some("disk full")));
         assert_eq!(kept(anyhow::anyhow!("inner").context("outer").into()).message, "outer: inner");
     }
 

@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
 pub use new_task::NewTask;
-pub use run::RunError;
+pub use run::{Recorded, RunError};
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};

@@ -38,6 +38,8 @@ pub enum RunError<T> {
         value: T,
         /// How large the item would have been.
         error: Error,
+        /// The record as it is now.
+        tracker: Box<Tracker<()>>,
     },
     /// The work was run, but its outcome could not be recorded: it will be run again when the lease has ended. A success
     /// is never recorded as a failure.
@@ -149,6 +151,16 @@ impl<T> std::error::Error for RunError<T> {
     }
 }
 
+/// What came of work that succeeded, and the record that says so.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Recorded<T> {
+    /// What the work returned.
+    pub value: T,
+    /// The record as it is now, without its data, which the work knows.
+    pub tracker: Tracker<()>,
+}
+
 impl<D: Data> TrackerClient<D> {
     /// Takes the task, runs the work, and records the outcome: two writes in all, and one more for each third of the lease
     /// that the work takes, which extends it.
@@ -198,6 +210,28 @@ impl<D: Data> TrackerClient<D> {
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
     {
+        self.run_recorded(id, options, work).await.map(|recorded| recorded.value)
+    }
+
+    /// As [`run`](Self::run), for callers who want the record as well. It costs nothing more.
+    ///
+    /// # Errors
+    ///
+    /// See [`RunError`].
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_recorded<T, F, Fut>(
+        &self,
+        id: impl AsRef<str>,
+        options: StartOptions,
+        work: F,
+    ) -> Result<Recorded<T>, RunError<T>>
+    where
+        F: FnOnce(Lease<D>) -> Fut,
+        Fut: Future<Output = Result<T, WorkError>>,
+    {
         let lease = match self.start_with(id, options).await {
             Ok(lease) => lease,
             Err(error) if error.is_refused() => return Err(RunError::Refused(error)),
@@ -208,7 +242,7 @@ impl<D: Data> TrackerClient<D> {
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
         let work = AssertUnwindSafe(async { work(lease).await }).catch_unwind().instrument(span);
         match heart.guard(work).await {
-            Ok(Ok(outcome)) => record(&held, outcome).await,
+            Ok(Ok(outcome)) => record(&held, outcome).await.map(|value| Recorded { value, tracker: held.record() }),
             Err(Stopped { error, output: None }) => Err(RunError::LeaseLost { outcome: None, error }),
             Err(Stopped { error, output: Some(Ok(outcome)) }) => {
                 Err(RunError::LeaseLost { outcome: Some(outcome), error })
@@ -246,7 +280,7 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
         Ok(value) => match held.end_as(Status::Succeeded, None, Vec::new()).await {
             Ok(_) => Ok(value),
             Err(error) if error.kind() == ErrorKind::ItemTooLarge => match held.succeed_without_data().await {
-                Ok(_) => Err(RunError::DataNotKept { value, error }),
+                Ok(tracker) => Err(RunError::DataNotKept { value, error, tracker: Box::new(tracker) }),
                 Err(error) => Err(RunError::not_recorded(Ok(value), error)),
             },
             Err(error) => Err(RunError::not_recorded(Ok(value), error)),

@@ -223,7 +223,7 @@ pub enum Refusal {
     )]
     Interrupted,
     /// It is done. The record has its result.
-    #[error("it has already succeeded; force_execution runs it again")]
+    #[error("it has already succeeded; a forced start runs it again")]
     AlreadySucceeded,
     /// Its attempts are used up, or its error was fatal.
     #[error("its attempts are used up; look at its errors, mend the cause, then redrive it")]

@@ -30,7 +30,10 @@ where
                 .to_owned(),
         ),
     };
-    Error::new(kind, format!("can't {action}: {what}")).with_source(error)
+    // Owned, since the error goes away with its answer.
+    let request_id =
+        error.raw_response().and_then(|answer| answer.headers().get("x-amzn-requestid")).map(str::to_owned);
+    Error::new(kind, format!("can't {action}: {what}")).with_request_id(request_id.as_deref()).with_source(error)
 }
 
 /// Any error of which DynamoDB says that it is its own.

@@ -103,10 +103,11 @@ async fn an_item_over_400_kb_is_told(bed: Bed) {
         lease.set_data(json!("x".repeat(300_000)))?;
         Ok(())
     });
-    let RunError::DataNotKept { value: (), error } = result.await.unwrap_err() else { panic!() };
+    let RunError::DataNotKept { value: (), error, tracker } = result.await.unwrap_err() else { panic!() };
     assert_eq!(error.kind(), ErrorKind::ItemTooLarge);
     let record = client.load("u").await.unwrap().unwrap();
     assert_eq!((record.status, &record.data), (Status::Succeeded, &Value::Null), "it is done, and not run again");
+    assert_eq!((tracker.status, tracker.update_time), (record.status, record.update_time));
 }
 
 async fn a_failure_is_recorded_in_an_item_that_is_nearly_full(bed: Bed) {

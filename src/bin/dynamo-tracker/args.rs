@@ -1,0 +1,276 @@
+//! What can be said on the command line. Help, completions and the man page come from here too.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgAction, Parser, Subcommand};
+use clap_complete::Shell;
+use dynamo_tracker::LockToken;
+use serde_json::Value;
+
+/// Work that happens once: one DynamoDB item tracks one task.
+#[derive(Parser)]
+#[command(
+    name = "dynamo-tracker",
+    version,
+    max_term_width = 100,
+    after_help = "Example: dynamo-tracker --embedded tasks.db --table tasks --namespace nightly run backup -- ./backup.sh\n\n\
+                  Exit codes: 0 done · 64 bad usage · 65 unreadable item · 66 no such task or table · 69 DynamoDB can't be \
+                  reached or refuses · 70 lease lost · 75 refused for now · 77 refused for good · run: the command's own"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the tasks are, and how to say things.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Global {
+    /// The table's name or ARN
+    #[arg(long, global = true, env = "DYNAMO_TRACKER_TABLE", value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+    /// The use case that the ids belong to
+    #[arg(long, global = true, env = "DYNAMO_TRACKER_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// DynamoDB's address, if not AWS's own
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "embedded")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Keep the table in this file, with no AWS at all. Processes may share it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) embedded: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// With an error, say its causes and AWS's request id; twice: say what is done
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create the table, and wait until it can be used
+    #[command(after_help = "Example: dynamo-tracker --table tasks --namespace orders init")]
+    Init,
+    /// Create pending tasks; one that exists is left as it is
+    #[command(
+        after_help = "Examples:\n  dynamo-tracker create order-42 --data '{\"cents\": 1999}' --due 2026-12-01T06:00:00Z\n  \
+                            echo '{\"id\": \"order-43\", \"data\": 7}' | dynamo-tracker create --from -"
+    )]
+    Create(Create),
+    /// Take a task, and print its record with the lock
+    #[command(
+        after_help = "Example: LOCK=$(dynamo-tracker --json start order-42 --lease 5m | jq -r .lock)\n\nNobody extends the \
+                      lease: use heartbeat, or run."
+    )]
+    Start {
+        /// The task
+        id: String,
+        #[command(flatten)]
+        options: Start,
+        /// How long others are kept away
+        #[arg(long, default_value = "15m", value_parser = duration)]
+        lease: Duration,
+    },
+    /// Extend a lease
+    #[command(after_help = "Example: dynamo-tracker heartbeat order-42 --lock \"$LOCK\" --lease 5m")]
+    Heartbeat {
+        /// The task
+        id: String,
+        /// The lock that start printed
+        #[arg(long, value_name = "TOKEN")]
+        lock: LockToken,
+        /// How long from now
+        #[arg(long, default_value = "30s", value_parser = duration)]
+        lease: Duration,
+    },
+    /// Record that a task is done
+    #[command(after_help = "Example: dynamo-tracker succeed order-42 --lock \"$LOCK\" --data '{\"receipt\": 7}'")]
+    Succeed {
+        /// The task
+        id: String,
+        /// The lock that start printed
+        #[arg(long, value_name = "TOKEN")]
+        lock: LockToken,
+        /// What is kept with the task; left as it is by default
+        #[arg(long, value_name = "JSON", value_parser = json)]
+        data: Option<Value>,
+    },
+    /// Record that a task failed: it may be tried again while attempts are left
+    #[command(after_help = "Example: dynamo-tracker fail order-42 --lock \"$LOCK\" --error 'printer on fire'")]
+    Fail {
+        /// The task
+        id: String,
+        /// The lock that start printed
+        #[arg(long, value_name = "TOKEN")]
+        lock: LockToken,
+        /// What went wrong
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+        error: String,
+        /// No other attempt would help
+        #[arg(long)]
+        fatal: bool,
+    },
+    /// Run a command as a task: once, with a heartbeat, its outcome recorded
+    #[command(after_help = RUN_HELP)]
+    Run(Run),
+    /// Show a task
+    #[command(after_help = "Example: dynamo-tracker show order-42")]
+    Show {
+        /// The task
+        id: String,
+    },
+    /// Put exhausted or ignored tasks back to pending
+    #[command(after_help = "Example: dynamo-tracker redrive order-42 order-43")]
+    Redrive(Ids),
+    /// Decide that tasks are not to be done; whoever works on one loses the lease
+    #[command(after_help = "Example: dynamo-tracker ignore order-42 --dry-run")]
+    Ignore(Ids),
+    /// Take the lock away from whoever has it
+    #[command(after_help = "Example: dynamo-tracker unlock order-42")]
+    Unlock(Ids),
+    /// Delete tasks, which can't be undone
+    #[command(after_help = "Example: cat ids.txt | dynamo-tracker delete --yes -")]
+    Delete(Ids),
+    /// Print the completions for a shell
+    #[command(after_help = "Example: dynamo-tracker completions bash > /etc/bash_completion.d/dynamo-tracker")]
+    Completions {
+        /// bash, zsh, fish …
+        shell: Shell,
+    },
+    /// Print the manual page, or that of a command
+    #[command(after_help = "Example: dynamo-tracker man run | man -l -")]
+    Man {
+        /// Which command's
+        command: Option<String>,
+    },
+}
+
+const RUN_HELP: &str = "\
+Examples:
+  dynamo-tracker run nightly-2026-11-24 -- ./backup.sh --full
+  dynamo-tracker run order-42 --wait 5m --retries 2 -- sh -c 'echo \"{\\\"cents\\\": 1999}\" > \"$DYNAMO_TRACKER_OUTPUT\"'
+
+The command has the streams of this program, and in its environment:
+  DYNAMO_TRACKER_ID, _LOCK, _ATTEMPT, _GENERATION   the task, its lock, which attempt, the fencing token
+  DYNAMO_TRACKER_DATA                               the task's data as JSON; where it is over 100 KB,
+                                                    DYNAMO_TRACKER_DATA_FILE names a file with it instead
+  DYNAMO_TRACKER_OUTPUT                             a file: what it holds at the end, or its last line, is JSON
+                                                    and becomes the data
+Exit 0 is success, also where the task had already succeeded and the command was not run. SIGTERM, SIGINT and SIGHUP are
+passed on; a second one kills. When the lease is lost, the command gets SIGTERM, then SIGKILL after --grace, and this
+exits with 70. With --json, the command's standard output goes to standard error.";
+
+/// Options of `create`.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Create {
+    /// The task
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) id: Option<String>,
+    /// What is kept with the task
+    #[arg(long, value_name = "JSON", value_parser = json, conflicts_with = "from")]
+    pub(crate) data: Option<Value>,
+    /// Not to be taken before: 2026-12-01T06:00:00Z, or a duration from now, such as 15m
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "from")]
+    pub(crate) due: Option<DateTime<Utc>>,
+    /// Many tasks: a JSON object a line, with id, and perhaps data and due; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+/// What `start` and `run` have in common.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Start {
+    /// A lock that you have already: the task may be taken again with it
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) lock: Option<LockToken>,
+    /// Take it although somebody else works on it, who loses the lease
+    #[arg(long)]
+    pub(crate) ignore_lock: bool,
+    /// Take it although it is done, exhausted, ignored or not due
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How often it is tried before it is exhausted
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: u32,
+    /// Who takes it, for people; HOST:PID by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+}
+
+/// Options of `run`.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Run {
+    /// The task
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: Start,
+    /// How long others are kept away if this program dies; a heartbeat extends it
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) lease: Duration,
+    /// Wait so long for a task that is locked, instead of refusing
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
+    /// Try a command that failed again so often, while attempts are left
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) retries: u32,
+    /// The longest wait before the first retry; it doubles each time, up to a minute
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) backoff: Duration,
+    /// How long a command whose lease is lost may tidy up
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) grace: Duration,
+    /// Leave the command's standard error alone, and keep no lines of it
+    #[arg(long)]
+    pub(crate) no_capture: bool,
+    /// The command and its arguments, after --
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Which tasks to operate on.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Ids {
+    /// The tasks; - for one a line from standard input
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask before what can't be undone
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("it is zero; write one such as 500ms, 30s, 15m or 2h".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write one such as 500ms, 30s, 15m or 2h")),
+    }
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; a text is written '\"text\"'"))
+}
+
+/// A point in time, or a duration from now.
+pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(after) = humantime::parse_duration(text) {
+        let after = chrono::TimeDelta::from_std(after).map_err(|error| error.to_string())?;
+        return Utc::now().checked_add_signed(after).ok_or_else(|| "it is too far away".to_owned());
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|error| format!("{error}; write one such as 2026-12-01T06:00:00Z, or a duration from now"))
+}

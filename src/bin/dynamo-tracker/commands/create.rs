@@ -1,0 +1,120 @@
+//! Creating tasks.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use dynamo_tracker::{NewTask, TrackerClient};
+use futures_util::future::ready;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
+
+use crate::args::{self, Create};
+use crate::connect::Connection;
+use crate::data::Data;
+use crate::exit::Exit;
+use crate::output::{Failure, Output};
+
+/// How many tasks of a file are created at a time.
+const IN_FLIGHT: usize = 32;
+
+/// A line of a file of tasks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: String,
+    #[serde(default)]
+    data: Option<Value>,
+    #[serde(default, deserialize_with = "due")]
+    due: Option<DateTime<Utc>>,
+}
+
+fn due<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| args::time(&text)).transpose().map_err(serde::de::Error::custom)
+}
+
+impl From<Line> for NewTask<Data> {
+    fn from(line: Line) -> Self {
+        let mut task = NewTask::new(line.id);
+        if let Some(data) = line.data {
+            task = task.data(Data(data));
+        }
+        match line.due {
+            Some(due) => task.due(due),
+            None => task,
+        }
+    }
+}
+
+/// How many there were of each.
+#[derive(Default)]
+struct Counts {
+    created: usize,
+    existing: usize,
+    failed: usize,
+}
+
+pub(crate) async fn create(connection: &Connection, create: Create, output: &Output) -> Result<Exit, Failure> {
+    let client = connection.client()?;
+    match (create.id, create.from) {
+        (_, Some(file)) => create_from(&client, &file, output).await,
+        (Some(id), None) => {
+            let tracker = client.create(Line { id, data: create.data, due: create.due }).await?;
+            Ok(output.record(&tracker, &tracker.data.0))
+        }
+        (None, None) => Err(Failure::usage("which task? Give its id, or --from FILE")),
+    }
+}
+
+async fn create_from(client: &TrackerClient<Data>, file: &Path, output: &Output) -> Result<Exit, Failure> {
+    let reader: Box<dyn AsyncBufRead + Unpin> = if file == Path::new("-") {
+        Box::new(BufReader::new(tokio::io::stdin()))
+    } else {
+        let opened = tokio::fs::File::open(file).await;
+        Box::new(BufReader::new(opened.map_err(|error| Failure::usage(&format!("can't read {file:?}: {error}")))?))
+    };
+    let lines = stream::try_unfold((reader.lines(), 0_u64), |(mut lines, number)| async move {
+        lines.next_line().await.map(|line| line.map(|line| ((number + 1, line), (lines, number + 1))))
+    });
+    let lines = lines.try_filter(|(_, line)| ready(!line.trim().is_empty()));
+    let made = lines.map(|line| async move {
+        let (number, line) =
+            line.map_err(|error| (0, Failure::usage(&format!("can't read on in {file:?}: {error}"))))?;
+        create_line(client, &line).await.map_err(|failure| (number, failure))
+    });
+    let mut made = std::pin::pin!(made.buffer_unordered(IN_FLIGHT));
+    let mut counts = Counts::default();
+    while let Some(result) = made.next().await {
+        match result {
+            Ok(true) => counts.created += 1,
+            Ok(false) => counts.existing += 1,
+            Err((number, failure)) => {
+                counts.failed += 1;
+                output.warn(&format!("line {number}: {}", failure.message()));
+            }
+        }
+    }
+    Ok(report(&counts, output))
+}
+
+/// Returns whether the task was created; false where it exists.
+async fn create_line(client: &TrackerClient<Data>, line: &str) -> Result<bool, Failure> {
+    let line: Line = serde_json::from_str(line)
+        .map_err(|error| Failure::usage(&format!("{error}; a line is such as {{\"id\": \"a\", \"data\": 1}}")))?;
+    match client.create(line).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_already_exists() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn report(counts: &Counts, output: &Output) -> Exit {
+    let Counts { created, existing, failed } = *counts;
+    if output.json {
+        output.value(&json!({"created": created, "existing": existing, "failed": failed}));
+    }
+    output.line(&format!("{created} created, {existing} were there already, {failed} failed"));
+    if failed > 0 { Exit::Partly } else { Exit::Done }
+}

@@ -1,0 +1,75 @@
+//! A client, from what the command line and the environment say.
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
+use dynamo_tracker::embedded::Embedded;
+use dynamo_tracker::{TrackerClient, TrackerClientBuilder};
+
+use crate::args::Global;
+use crate::data::Data;
+use crate::output::Failure;
+
+/// A connection to a table.
+pub(crate) struct Connection {
+    sdk: Client,
+    table: String,
+    namespace: String,
+    /// Serves the file, if it is one, for as long as it is used.
+    _embedded: Option<Embedded>,
+}
+
+/// Finds out where the table is. Nothing is sent to it yet.
+pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
+    let required = |value: &Option<String>, flag, variable| match value.as_deref() {
+        Some(value) if !value.is_empty() => Ok(value.to_owned()),
+        _ => Err(Failure::usage(&format!("which {flag}? Pass --{flag}, or set {variable}"))),
+    };
+    let table = required(&global.table, "table", "DYNAMO_TRACKER_TABLE")?;
+    let namespace = required(&global.namespace, "namespace", "DYNAMO_TRACKER_NAMESPACE")?;
+    let embedded = match &global.embedded {
+        Some(file) => Some(Embedded::in_file(file).await?),
+        None => None,
+    };
+    let sdk = match &embedded {
+        Some(embedded) => embedded.client(),
+        None => aws(global.endpoint_url.as_deref()).await,
+    };
+    Ok(Connection { sdk, table, namespace, _embedded: embedded })
+}
+
+async fn aws(endpoint: Option<&str>) -> Client {
+    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let mut builder = Builder::from(&config);
+    if let Some(endpoint) = endpoint {
+        builder = builder.endpoint_url(endpoint);
+    }
+    Client::from_conf(builder.build())
+}
+
+impl Connection {
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A client in the making.
+    pub(crate) fn builder(&self) -> TrackerClientBuilder<Data> {
+        TrackerClient::builder(self.sdk.clone()).table(&self.table).namespace(&self.namespace)
+    }
+
+    /// A client with the usual settings.
+    pub(crate) fn client(&self) -> Result<TrackerClient<Data>, Failure> {
+        Ok(self.builder().build()?)
+    }
+
+    /// A client whose leases are so long.
+    pub(crate) fn client_with_lease(&self, lease: Duration) -> Result<TrackerClient<Data>, Failure> {
+        Ok(self.builder().lease(lease).build()?)
+    }
+}
