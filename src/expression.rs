@@ -4,7 +4,6 @@
 //! DynamoDB reserves (`lock`, `status`, `data`), and the key's, which the user chooses, stand behind a `#` placeholder.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -16,7 +15,7 @@ use crate::schema::{ATTRIBUTES, Codec, Item, attr, encode_errors, millis, number
 use crate::status::Status;
 use crate::time::minus;
 
-/// An `UpdateItem` but for its key. `Debug` leaves out the values.
+/// An `UpdateItem` but for its key.
 #[derive(Clone, Default)]
 pub(crate) struct Update {
     pub(crate) condition: String,
@@ -24,15 +23,6 @@ pub(crate) struct Update {
     pub(crate) values: Item,
     set: String,
     remove: String,
-}
-
-impl fmt::Debug for Update {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Update")
-            .field("condition", &self.condition)
-            .field("update", &self.update())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Update {

@@ -7,6 +7,7 @@
 //! DynamoDB Local is started once, on a free port, by the first test that needs it, and is gone when this process is.
 
 mod bed;
+mod cli;
 mod crash;
 mod create;
 mod dump;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
             crash::tests,
             faults::tests,
             table::tests,
+            cli::tests,
         ] {
             trials.extend(tests(backend));
         }
@@ -90,7 +92,7 @@ where
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
         pub(crate) fn tests(backend: crate::bed::Backend) -> Vec<libtest_mimic::Trial> {
-            let module = module_path!().rsplit("::").next().unwrap();
+            let (_, module) = module_path!().split_once("::").unwrap();
             vec![$(crate::test(&format!("{module}::{}", stringify!($name)), backend, $name)),*]
         }
     };

@@ -17,9 +17,7 @@ use serde_json::Value;
     name = "dynamo-tracker",
     version,
     max_term_width = 100,
-    after_help = "Example: dynamo-tracker --embedded tasks.db --table tasks --namespace nightly run backup -- ./backup.sh\n\n\
-                  Exit codes: 0 done · 64 bad usage · 65 unreadable item · 66 no such task or table · 69 DynamoDB can't be \
-                  reached or refuses · 70 lease lost · 75 refused for now · 77 refused for good · run: the command's own"
+    after_help = HELP
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -28,9 +26,24 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+const HELP: &str = "\
+Example:
+  export DYNAMO_TRACKER_TABLE=tasks DYNAMO_TRACKER_NAMESPACE=nightly
+  dynamo-tracker --embedded tasks.db init
+  dynamo-tracker --embedded tasks.db run backup -- ./backup.sh
+
+Exit codes:
+  0   done                               70  lease lost
+  1   of several tasks, some failed      75  refused for now: locked, not due
+  64  bad usage or a bad value           77  refused for good: exhausted,
+  65  an item that can't be read             ignored, done, not ready
+  66  no such task or table              run: the command's own
+  69  DynamoDB can't be reached, or refuses";
+
 /// Where the tasks are, and how to say things.
 #[derive(clap::Args)]
 #[group(skip)]
+#[command(next_help_heading = "Where, and how")]
 pub(crate) struct Global {
     /// The table's name or ARN
     #[arg(long, global = true, env = "DYNAMO_TRACKER_TABLE", value_name = "TABLE")]
@@ -155,17 +168,23 @@ pub(crate) enum Command {
 const RUN_HELP: &str = "\
 Examples:
   dynamo-tracker run nightly-2026-11-24 -- ./backup.sh --full
-  dynamo-tracker run order-42 --wait 5m --retries 2 -- sh -c 'echo \"{\\\"cents\\\": 1999}\" > \"$DYNAMO_TRACKER_OUTPUT\"'
+  dynamo-tracker run order-42 --wait 5m --retries 2 -- ./charge.sh 42
 
 The command has the streams of this program, and in its environment:
-  DYNAMO_TRACKER_ID, _LOCK, _ATTEMPT, _GENERATION   the task, its lock, which attempt, the fencing token
-  DYNAMO_TRACKER_DATA                               the task's data as JSON; where it is over 100 KB,
-                                                    DYNAMO_TRACKER_DATA_FILE names a file with it instead
-  DYNAMO_TRACKER_OUTPUT                             a file: what it holds at the end, or its last line, is JSON
-                                                    and becomes the data
-Exit 0 is success, also where the task had already succeeded and the command was not run. SIGTERM, SIGINT and SIGHUP are
-passed on; a second one kills. When the lease is lost, the command gets SIGTERM, then SIGKILL after --grace, and this
-exits with 70. With --json, the command's standard output goes to standard error.";
+  DYNAMO_TRACKER_ID          the task
+  DYNAMO_TRACKER_LOCK        its lock, for heartbeat and the like
+  DYNAMO_TRACKER_ATTEMPT     which attempt it is
+  DYNAMO_TRACKER_GENERATION  the fencing token
+  DYNAMO_TRACKER_DATA        its data as JSON; where that is over 100 KB,
+                             DYNAMO_TRACKER_DATA_FILE names a file with it
+  DYNAMO_TRACKER_OUTPUT      a file: what it holds at the end, or its last
+                             line, is JSON and becomes the data
+
+Exit 0 is success, also where the task had succeeded before and the command
+was not run. SIGTERM, SIGINT and SIGHUP are passed on; a second one kills.
+When the lease is lost, the command gets SIGTERM, then SIGKILL after --grace,
+and this exits with 70. With --json, the command's standard output goes to
+standard error.";
 
 /// Options of `create`.
 #[derive(clap::Args)]

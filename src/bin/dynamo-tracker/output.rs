@@ -166,7 +166,7 @@ impl Output {
         let refused = failure.kind;
         if !self.json {
             text(&format!("refused: {refused}\n"));
-            return told(&format!("{}\n", failure.message));
+            return self.warn(&failure.message);
         }
         let shown = error.tracker_as::<Data>().and_then(Result::ok);
         let tracker = shown.map(|tracker| record::to_json(&tracker, &tracker.data.0, Utc::now()));

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Failed,
     /// It is refused, since there are too many.
     Throttled,
+    /// It is refused, since its sender may not do it.
+    Denied,
     /// A transaction is refused, since another one is under way.
     Conflict,
 }
@@ -232,6 +234,7 @@ async fn answer(
         }
         Fault::Failed => Ok(refusal(500, "InternalServerError")),
         Fault::Throttled => Ok(refusal(400, "ThrottlingException")),
+        Fault::Denied => Ok(refusal(400, "AccessDeniedException")),
         Fault::Conflict => {
             let mut response = refusal(400, "TransactionCanceledException");
             let reasons =

@@ -3,6 +3,7 @@
 mod dynamodb_local;
 pub(crate) mod http;
 pub(crate) mod meter;
+pub(crate) mod proxy;
 
 use std::fmt;
 
