@@ -161,6 +161,7 @@ pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken)
             let (record, data) = record.swap_data(());
             Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline), data))
         }
+        None => Err(Error::new(ErrorKind::NotFound, "there is no such task; check its id").about(&id)),
         stored => Err(not_held(stored, &id)),
     }
 }

@@ -232,7 +232,7 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// Its time left is counted by this machine's clock until the first [extension](Lease::mark_as_in_progress), which
     /// makes the lease as long as this client's. An outcome may be recorded even after the lease has ended, while nobody
-    /// has taken the task. One process at a time: the writes of two under one lock are not told apart.
+    /// has taken the task. Two processes may extend one lease; of two outcomes, the first counts.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -247,7 +247,7 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LeaseLost`], with the record, where the task's lock is another or none;
+    /// [`ErrorKind::LeaseLost`], with the record, where the task's lock is another or none; [`ErrorKind::NotFound`];
     /// [`ErrorKind::Unreadable`]; [`ErrorKind::InvalidArgument`] for a bad id; else what DynamoDB refuses.
     pub async fn resume(&self, id: impl AsRef<str>, token: LockToken) -> Result<Lease<D>, Error> {
         let (held, data) = acquire::resume(&self.context, self.id(id.as_ref())?, token).await?;

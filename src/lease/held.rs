@@ -29,6 +29,9 @@ const CHECKPOINT_TRIES: u32 = 10;
 /// How long the record is looked for once the lease has run out, so that the error can say who has the task.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
+/// How often a step gets another number since its own was used by another process.
+const MAX_RENUMBERED: u32 = 8;
+
 /// A held lock. Shared by a [`Lease`](super::Lease) and whoever runs its work.
 pub(crate) struct Held {
     context: Arc<Context>,
@@ -175,24 +178,43 @@ impl Held {
     /// Extends the lease by its whole length from now.
     pub(crate) async fn extend(&self) -> Result<(), Error> {
         let _turn = self.writing.lock().await;
-        let begun = self.context.clock.monotonic();
-        let now = self.context.now();
-        let write = self.next_step(Some(to_millis(plus(now, self.lease))));
-        self.write_step(&write, expression::extend(&write, None), None).await?;
-        self.state().deadline = begun + self.lease;
-        tracing::debug!(task = ?self.id, step = write.step, "extended the lease");
-        Ok(())
+        for _ in 0..MAX_RENUMBERED {
+            let begun = self.context.clock.monotonic();
+            let write = self.next_step(Some(to_millis(plus(self.context.now(), self.lease))));
+            if self.write_step(&write, expression::extend(&write, None), None).await? {
+                self.state().deadline = begun + self.lease;
+                tracing::debug!(task = ?self.id, step = write.step, "extended the lease");
+                return Ok(());
+            }
+        }
+        Err(self.crowded())
     }
 
     /// Writes the data that was set.
     pub(crate) async fn checkpoint(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
         let _turn = self.writing.lock().await;
+        for _ in 0..MAX_RENUMBERED {
+            let write = self.next_step(None);
+            if self.checkpoint_as(&write, &writes).await? {
+                self.state().unsaved = None;
+                tracing::debug!(task = ?self.id, step = write.step, "wrote a checkpoint");
+                return Ok(());
+            }
+        }
+        Err(self.crowded())
+    }
+
+    /// As [`write_step`](Self::write_step), and again where another transaction was in the way.
+    async fn checkpoint_as(&self, write: &Extend, writes: &[TransactWriteItem]) -> Result<bool, Error> {
         let data = self.state().unsaved.clone();
-        let write = self.next_step(None);
         let token = self.request_token(write.step);
-        let update = || expression::extend(&write, data.clone());
         let mut tries = 0;
-        while let Err(error) = self.write_step(&write, update(), actions(&writes, &token)).await {
+        loop {
+            let update = expression::extend(write, data.clone());
+            let error = match self.write_step(write, update, actions(writes, &token)).await {
+                Ok(written) => return Ok(written),
+                Err(error) => error,
+            };
             tries += 1;
             // Without writes of the caller's, the SDK has tried often enough.
             if writes.is_empty() || !error.is_temporary() || self.time_left().is_zero() || tries > CHECKPOINT_TRIES {
@@ -200,9 +222,11 @@ impl Held {
             }
             self.sleep(AGAIN.delay(tries)).await;
         }
-        self.state().unsaved = None;
-        tracing::debug!(task = ?self.id, step = write.step, "wrote a checkpoint");
-        Ok(())
+    }
+
+    fn crowded(&self) -> Error {
+        let message = "others write under the same lock all the time, and this was not written; let one process do it";
+        Error::new(ErrorKind::Conflict, message).about(&self.id)
     }
 
     /// The same for every copy of a write, and for no other write: the lock, which is random, and a number within it. One
@@ -218,10 +242,17 @@ impl Held {
         Extend { token: self.token, now: self.context.now(), step: state.step, expires }
     }
 
-    async fn write_step(&self, write: &Extend, update: Update, actions: Option<Actions>) -> Result<(), Error> {
+    /// Returns whether it is in. It is not where another process, which was given the lock, has used its number: then we count
+    /// on from there.
+    async fn write_step(&self, write: &Extend, update: Update, actions: Option<Actions>) -> Result<bool, Error> {
         if let Some(refused) = self.write("extend its lease", update, actions).await?
             && !write.is_in(refused.shown.as_ref())
         {
+            if let Some(record) = refused.shown.as_ref().filter(|record| record.lock == Some(self.token)) {
+                let mut state = self.state();
+                state.step = state.step.max(record.step);
+                return Ok(false);
+            }
             // An outcome that was sent may be what has ended the lock. Whoever sent it finds out.
             if let Standing::Unconfirmed(_) = self.standing() {
                 return Err(Error::new(ErrorKind::Conflict, "its outcome is being recorded").about(&self.id));
@@ -230,7 +261,7 @@ impl Held {
         }
         let mut state = self.state();
         state.record = write.apply(state.record.clone()).into_stored();
-        Ok(())
+        Ok(true)
     }
 
     /// Records a failure as its error decides: failed while attempts are left, else exhausted; or no failure at all.

@@ -40,9 +40,15 @@ impl Extend {
 
     /// Whether `record`, on which DynamoDB refused this write, shows that an earlier copy of it is already in.
     ///
-    /// A number is never used for two writes, so its own number there means this very write.
+    /// One process never uses a number for two writes. Another that was given the lock may use the same, so time and expiry
+    /// must be this write's too: its holder would otherwise believe in an extension that was never made.
     #[must_use]
     pub fn is_in<D>(&self, record: Option<&Tracker<D>>) -> bool {
-        record.is_some_and(|record| record.lock == Some(self.token) && record.step == self.step)
+        record.is_some_and(|record| {
+            record.lock == Some(self.token)
+                && record.step == self.step
+                && record.update_time == self.now
+                && (self.expires.is_none() || record.lock_expire_time == self.expires)
+        })
     }
 }

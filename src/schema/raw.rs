@@ -55,10 +55,7 @@ pub(crate) fn to_value<D: Serialize>(data: &D) -> Result<AttributeValue, Error> 
         let message = format!("{} can't be written as a DynamoDB value", std::any::type_name::<D>());
         Error::new(ErrorKind::Unwritable, message)
     })?;
-    if !has_only_numbers_that_fit(&value) {
-        let message = "the data has a number that DynamoDB can't hold: not finite, or of more than 125 digits";
-        return Err(Error::new(ErrorKind::Unwritable, message));
-    }
+    check(&value, 1)?;
     let size = size_of(&value);
     if size > MAX_ITEM_BYTES {
         return Err(Error::new(ErrorKind::ItemTooLarge, format!("the data is {size} bytes, {ITEM_TOO_LARGE}")));
@@ -66,16 +63,33 @@ pub(crate) fn to_value<D: Serialize>(data: &D) -> Result<AttributeValue, Error> 
     Ok(value)
 }
 
-/// Whether every number is within DynamoDB's range (*Naming rules and data types*, Amazon DynamoDB Developer Guide).
-fn has_only_numbers_that_fit(value: &AttributeValue) -> bool {
-    let fits = |digits: &String| digits.parse().is_ok_and(|number: f64| number.abs() < 1e126);
+/// How deep lists and maps may be within one another (*Service, account, and table quotas*, Amazon DynamoDB Developer Guide).
+const MAX_DEPTH: u32 = 32;
+
+/// What DynamoDB would refuse is refused here, before any work is done: otherwise the outcome that brings it is lost with it.
+fn check(value: &AttributeValue, depth: u32) -> Result<(), Error> {
+    let unwritable = |message| Err(Error::new(ErrorKind::Unwritable, message));
     match value {
-        AttributeValue::N(digits) => fits(digits),
-        AttributeValue::Ns(numbers) => numbers.iter().all(fits),
-        AttributeValue::L(list) => list.iter().all(has_only_numbers_that_fit),
-        AttributeValue::M(map) => map.values().all(has_only_numbers_that_fit),
-        _ => true,
+        _ if depth > MAX_DEPTH => {
+            unwritable("the data has lists or maps more than 32 levels deep, which DynamoDB can't hold")
+        }
+        AttributeValue::N(digits) if !fits(digits) => unwritable(BAD_NUMBER),
+        AttributeValue::Ns(numbers) if !numbers.iter().all(|digits| fits(digits)) => unwritable(BAD_NUMBER),
+        AttributeValue::L(list) => list.iter().try_for_each(|value| check(value, depth + 1)),
+        AttributeValue::M(map) if map.contains_key("") => {
+            unwritable("the data has an empty name, which DynamoDB can't hold")
+        }
+        AttributeValue::M(map) => map.values().try_for_each(|value| check(value, depth + 1)),
+        _ => Ok(()),
     }
+}
+
+const BAD_NUMBER: &str =
+    "the data has a number that DynamoDB can't hold: not finite, of more than 125 digits, or too near to 0";
+
+/// Whether a number is within DynamoDB's range (*Naming rules and data types*, Amazon DynamoDB Developer Guide).
+fn fits(digits: &str) -> bool {
+    digits.parse().is_ok_and(|number: f64| number == 0.0 || (1e-130..1e126).contains(&number.abs()))
 }
 
 /// DynamoDB's limit for an item, in bytes.

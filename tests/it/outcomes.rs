@@ -21,6 +21,7 @@ crate::tests![
     unknown_attributes_are_left_alone,
     a_retention_is_for_what_is_over,
     a_lease_is_taken_up_again_by_its_token,
+    two_processes_extend_one_lease,
 ];
 
 async fn a_success_keeps_the_data_and_frees_the_task(bed: Bed) {
@@ -210,5 +211,24 @@ async fn a_lease_is_taken_up_again_by_its_token(bed: Bed) {
     let lost = client.resume("t", token).await.unwrap_err();
     assert!(lost.is_lease_lost() && lost.to_string().contains("it was unlocked and is succeeded now"), "{lost}");
     assert_eq!(lost.tracker_as::<u32>().unwrap().unwrap().data, 8);
-    assert!(client.resume("nobody", token).await.unwrap_err().is_lease_lost());
+    assert!(client.resume("nobody", token).await.unwrap_err().is_not_found());
+}
+
+async fn two_processes_extend_one_lease(bed: Bed) {
+    let client = bed.client::<u32>();
+    let mut one = client.start("t").await.unwrap();
+    let mut other = client.resume("t", one.token()).await.unwrap();
+    for is_one in [false, true, false, false, true] {
+        let lease = if is_one { &mut one } else { &mut other };
+        bed.clock.advance(Duration::from_secs(10));
+        lease.mark_as_in_progress().await.unwrap();
+        let stored = client.load("t").await.unwrap().unwrap();
+        assert_eq!(stored.lock_expire_time, Some(bed.clock.now() + TimeDelta::seconds(60)));
+        assert_eq!(lease.expires(), stored.lock_expire_time);
+    }
+    one.checkpoint(7).await.unwrap();
+    other.checkpoint(8).await.unwrap();
+    assert_eq!(client.load("t").await.unwrap().unwrap().data, 8);
+    one.succeed().await.unwrap();
+    assert!(other.mark_as_in_progress().await.unwrap_err().is_lease_lost());
 }

@@ -37,8 +37,9 @@ Exit codes:
   1   of several tasks, some failed      75  refused for now: locked, not due
   64  bad usage or a bad value           77  refused for good: exhausted,
   65  an item that can't be read             ignored, done, not ready
-  66  no such task or table              run: the command's own
-  69  DynamoDB can't be reached, or refuses";
+  66  no such task or table              run: the command's own; 128 and more
+  69  DynamoDB can't be reached or refuses   for a signal
+  74  the result can't be printed";
 
 /// Where the tasks are, and how to say things.
 #[derive(clap::Args)]
@@ -55,7 +56,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", conflicts_with = "embedded")]
     pub(crate) endpoint_url: Option<String>,
     /// Keep the table in this file, with no AWS at all. Processes may share it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "DYNAMO_TRACKER_EMBEDDED", value_name = "FILE")]
     pub(crate) embedded: Option<PathBuf>,
     /// Print JSON for programs
     #[arg(long, global = true)]
@@ -271,9 +272,13 @@ pub(crate) struct Ids {
     pub(crate) yes: bool,
 }
 
+/// Longer durations are mistakes in the unit.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("it is zero; write one such as 500ms, 30s, 15m or 2h".to_owned()),
+        Ok(duration) if duration > LONGEST => Err("it is longer than ten years".to_owned()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write one such as 500ms, 30s, 15m or 2h")),
     }
@@ -285,11 +290,11 @@ fn json(text: &str) -> Result<Value, String> {
 
 /// A point in time, or a duration from now.
 pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(after) = humantime::parse_duration(text) {
-        let after = chrono::TimeDelta::from_std(after).map_err(|error| error.to_string())?;
-        return Utc::now().checked_add_signed(after).ok_or_else(|| "it is too far away".to_owned());
+    if humantime::parse_duration(text).is_ok() {
+        let after = chrono::TimeDelta::from_std(duration(text)?).map_err(|error| error.to_string())?;
+        return Ok(Utc::now() + after);
     }
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| time.to_utc())
-        .map_err(|error| format!("{error}; write one such as 2026-12-01T06:00:00Z, or a duration from now"))
+    let time = DateTime::parse_from_rfc3339(text)
+        .map_err(|error| format!("{error}; write one such as 2026-12-01T06:00:00Z, or a duration from now"))?;
+    Ok(time.to_utc())
 }

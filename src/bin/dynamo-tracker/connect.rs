@@ -17,6 +17,9 @@ pub(crate) struct Connection {
     sdk: Client,
     table: String,
     namespace: String,
+    /// Which file it is, if it is one, from the root.
+    file: Option<String>,
+    endpoint: Option<String>,
     /// Serves the file, if it is one, for as long as it is used.
     _embedded: Option<Embedded>,
 }
@@ -37,7 +40,8 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
         Some(embedded) => embedded.client(),
         None => aws(global.endpoint_url.as_deref()).await,
     };
-    Ok(Connection { sdk, table, namespace, _embedded: embedded })
+    let file = global.embedded.as_ref().and_then(|file| std::fs::canonicalize(file).ok()?.to_str().map(str::to_owned));
+    Ok(Connection { sdk, table, namespace, file, endpoint: global.endpoint_url.clone(), _embedded: embedded })
 }
 
 async fn aws(endpoint: Option<&str>) -> Client {
@@ -54,8 +58,13 @@ impl Connection {
         &self.table
     }
 
-    pub(crate) fn namespace(&self) -> &str {
-        &self.namespace
+    /// What makes another call of this program go to the same table.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables =
+            vec![("DYNAMO_TRACKER_TABLE", self.table.clone()), ("DYNAMO_TRACKER_NAMESPACE", self.namespace.clone())];
+        variables.extend(self.file.clone().map(|file| ("DYNAMO_TRACKER_EMBEDDED", file)));
+        variables.extend(self.endpoint.clone().map(|endpoint| ("AWS_ENDPOINT_URL_DYNAMODB", endpoint)));
+        variables
     }
 
     /// A client in the making.

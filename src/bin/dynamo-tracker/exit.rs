@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Unavailable,
     /// 70: the lease is lost.
     LeaseLost,
+    /// 74: the result can't be printed.
+    NotWritten,
     /// 75: refused for now.
     RefusedForNow,
     /// 77: refused for good.
@@ -40,6 +42,7 @@ impl Exit {
             Exit::NotFound => 66,
             Exit::Unavailable => 69,
             Exit::LeaseLost => 70,
+            Exit::NotWritten => 74,
             Exit::RefusedForNow => 75,
             Exit::RefusedForGood => 77,
             Exit::Command(number) => number,

@@ -27,17 +27,18 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = Output::new(&args.global);
-    let exit = match offline(&args.command) {
+    let exit = match offline(&args.command, &output) {
         Some(exit) => exit,
         None => online(args, &output),
     };
-    exit.code()
+    output::exit(exit).code()
 }
 
 /// Help and version are no errors. Anything else that clap refuses is, and is told in the form that was asked for.
 fn usage(error: &clap::Error) -> ExitCode {
     let is_help = !error.use_stderr();
-    if !is_help && std::env::args_os().any(|argument| argument == "--json") {
+    let mut ours = std::env::args_os().take_while(|argument| argument != "--");
+    if !is_help && ours.any(|argument| argument == "--json") {
         let message = error.render().to_string();
         Output::json().failed(&Failure::usage(message.trim_end()));
     } else {
@@ -48,7 +49,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// The commands that need neither table nor runtime.
-fn offline(command: &Command) -> Option<Exit> {
+fn offline(command: &Command, output: &Output) -> Option<Exit> {
     let mut out = Vec::new();
     match command {
         Command::Completions { shell } => {
@@ -63,8 +64,8 @@ fn offline(command: &Command) -> Option<Exit> {
                 Some(name) => match definition.find_subcommand(name) {
                     Some(found) => found.clone(),
                     None => {
-                        Output::text().failed(&Failure::usage(&format!("there is no command {name:?}; see --help")));
-                        return Some(Exit::Usage);
+                        let failure = Failure::usage(&format!("there is no command {name:?}; see --help"));
+                        return Some(output.failed(&failure));
                     }
                 },
             };

@@ -1,6 +1,7 @@
 //! What is said, to people or to programs, and where: results on standard output, errors on standard error.
 
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use chrono::Utc;
@@ -13,6 +14,9 @@ use crate::exit::Exit;
 use crate::{record, render};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// Whether a result could not be written.
+static NOT_WRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// How things are said.
 pub(crate) struct Output {
@@ -69,6 +73,16 @@ impl Failure {
         self.refused.is_some()
     }
 
+    /// Whether it was refused because somebody works on it.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.refused.as_ref().is_some_and(|error| error.is_locked())
+    }
+
+    /// Whether the next task would fare no better: the table, the network or the credentials are at fault, not the task.
+    pub(crate) fn is_general(&self) -> bool {
+        self.exit == Exit::Unavailable || self.kind == dynamo_tracker::ErrorKind::TableNotFound.name()
+    }
+
     /// Whether it was refused because it is done.
     pub(crate) fn is_done_before(&self) -> bool {
         self.refused.as_ref().is_some_and(|error| error.is_already_succeeded())
@@ -115,10 +129,6 @@ impl Output {
         Self { json: true, verbose: false }
     }
 
-    pub(crate) fn text() -> Self {
-        Self { json: false, verbose: false }
-    }
-
     /// Prints a record.
     pub(crate) fn record<D>(&self, tracker: &Tracker<D>, data: &Value) -> Exit {
         match self.json {
@@ -155,7 +165,7 @@ impl Output {
         if let (false, Some(hint)) = (self.json, failure.hint) {
             told(&format!("hint: {hint}\n"));
         }
-        if self.verbose {
+        if self.verbose && !self.json {
             failure.details.iter().for_each(|detail| told(&format!("  {detail}\n")));
         }
         failure.exit
@@ -194,7 +204,16 @@ fn ignore_closed(written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
+        NOT_WRITTEN.store(true, Ordering::Relaxed);
         told(&format!("dynamo-tracker: can't write to standard output: {error}\n"));
+    }
+}
+
+/// How to end: as it went, unless nobody could be told.
+pub(crate) fn exit(exit: Exit) -> Exit {
+    match exit {
+        Exit::Done if NOT_WRITTEN.load(Ordering::Relaxed) => Exit::NotWritten,
+        exit => exit,
     }
 }
 

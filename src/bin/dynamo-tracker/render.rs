@@ -35,7 +35,7 @@ pub(crate) fn record<D>(tracker: &Tracker<D>, data: &Value, now: DateTime<Utc>) 
 
 fn write_record<D>(f: &mut String, tracker: &Tracker<D>, data: &Value, now: DateTime<Utc>) -> fmt::Result {
     let status = style(tracker.status);
-    line(f, "task", format_args!("{BOLD}{}{BOLD:#}", tracker.id.as_str()))?;
+    line(f, "task", format_args!("{BOLD}{}{BOLD:#}", printable(tracker.id.as_str())))?;
     line(f, "namespace", tracker.id.namespace())?;
     line(f, "status", format_args!("{status}{}{status:#}", tracker.status))?;
     line(f, "attempts", format_args!("{} of {}", tracker.attempts, tracker.max_attempts))?;
@@ -101,6 +101,6 @@ fn indented(text: &str) -> String {
 }
 
 /// Text of others without control characters, which could do things to the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     None,
     /// It is carried out and answered, but late.
     Late,
+    /// It is carried out, and its answer does not come, though the connection stays.
+    NoAnswer,
     /// It never arrives.
     LostRequest,
     /// It is carried out, and its answer never arrives.
@@ -222,6 +224,10 @@ async fn answer(
         Fault::Late => {
             tokio::time::sleep(LATE).await;
             inner.call(request).await
+        }
+        Fault::NoAnswer => {
+            inner.call(request).await?;
+            std::future::pending().await
         }
         Fault::LostRequest => Err(lost("request")),
         Fault::LostAnswer => {

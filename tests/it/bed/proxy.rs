@@ -16,6 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::http::Fault;
 
+/// How late a late request is: long enough for a test to do something meanwhile.
+const LATE: std::time::Duration = std::time::Duration::from_millis(700);
+
 /// A proxy before a backend. It is gone when this is dropped.
 pub(crate) struct Proxy {
     pub(crate) endpoint: String,
@@ -79,6 +82,14 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     state.sent.lock().unwrap().push(operation);
     let fault = state.plan.lock().unwrap().pop_front().unwrap_or(Fault::None);
     match fault {
+        Fault::Late => {
+            tokio::time::sleep(LATE).await;
+            forward(&state, request).await
+        }
+        Fault::NoAnswer => {
+            forward(&state, request).await?;
+            std::future::pending().await
+        }
         Fault::LostRequest => Err(io::Error::other("lost on purpose")),
         Fault::LostAnswer => {
             forward(&state, request).await?;

@@ -44,7 +44,7 @@ async fn a_due_time_may_be_a_duration(bed: Bed) {
     let due: DateTime<Utc> = created["due_time"].as_str().unwrap().parse().unwrap();
     let after = due - Utc::now();
     assert!(after <= TimeDelta::minutes(150) && after > TimeDelta::minutes(149), "{after}");
-    for bad in ["tomorrow", "2026-13-01T00:00:00Z", "-5m"] {
+    for bad in ["tomorrow", "2026-13-01T00:00:00Z", "-5m", "200000y"] {
         bed.cli(["create", "u", "--due", bad]).await.exits(64);
     }
 }
@@ -76,4 +76,11 @@ async fn tasks_come_from_a_file_and_from_standard_input(bed: Bed) {
         assert!(done.err.contains(line), "{line}: {done:?}");
     }
     bed.cli(["create", "--from", "/nowhere/at/all"]).await.exits(64);
+    bed.cli(["create", "--from", "/"]).await.exits(64);
+    // What would fail each task in the same way ends it, with its own exit code.
+    let missing = said(on(&bed.endpoint, "no-such-table").args(["create", "--json", "--from", path])).await.exits(66);
+    assert_eq!((&missing.error()["error"], missing.out.as_str()), (&json!("table_not_found"), ""));
+    // A line that is no text is a bad line, and others follow.
+    std::fs::write(path, b"{\"id\": \"\xff\"}\n{\"id\": \"last\"}\n").unwrap();
+    assert_eq!(bed.cli(["create", "--from", path]).await.exits(1).out, "1 created, 0 were there already, 1 failed\n");
 }

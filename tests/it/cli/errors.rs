@@ -20,7 +20,7 @@ crate::tests![
 
 async fn bad_usage_is_64(bed: Bed) {
     let lock = "0cdaa83b-4b7c-466b-ae3a-b5f58da5ab09";
-    let bad: [&[&str]; 13] = [
+    let bad: [&[&str]; 17] = [
         &[],
         &["nonsense"],
         &["show"],
@@ -32,6 +32,10 @@ async fn bad_usage_is_64(bed: Bed) {
         &["start", "a", "--lease", "5"],
         &["start", "a", "--lease", "1ms"],
         &["start", "a", "--max-attempts", "0"],
+        &["create", "a", "--data", "1e-200"],
+        &["create", "a", "--data", "{\"\": 1}"],
+        &["run", "a", "--wait", "500000000000y", "--", "true"],
+        &["run", "a", "--grace", "18446744073709551615s", "--", "true"],
         &["succeed", "a", "--lock", "7"],
         &["fail", "a", "--lock", lock, "--error", ""],
     ];

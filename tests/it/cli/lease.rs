@@ -165,8 +165,16 @@ async fn an_outcome_said_twice_is_no_error(bed: Bed) {
         let failed = bed.cli(["fail", "u", "--lock", &lock, "--error", "x", "--json"]).await.exits(0).json();
         assert_eq!((&failed["status"], failed["errors"].as_array().unwrap().len()), (&json!("failed"), 1));
     }
-    // Another outcome than the recorded one is not in, and can't be.
-    assert_eq!(bed.cli(["succeed", "u", "--lock", &lock, "--json"]).await.exits(70).error()["error"], "lease_lost");
+    // Another outcome than the recorded one is not in, and can't be; nor other data.
+    let lock = start(&bed, "v").await;
+    bed.cli(["succeed", "v", "--lock", &lock, "--data", "1"]).await.exits(0);
+    bed.cli(["succeed", "v", "--lock", &lock, "--data", "1"]).await.exits(0);
+    bed.cli(["succeed", "v", "--lock", &lock, "--data", "2"]).await.exits(70);
+    // A task that there is not has no lease to lose.
+    bed.cli(["succeed", "w", "--lock", &lock]).await.exits(66);
+    let lock = start(&bed, "x").await;
+    bed.cli(["fail", "x", "--lock", &lock, "--error", "x"]).await.exits(0);
+    assert_eq!(bed.cli(["succeed", "x", "--lock", &lock, "--json"]).await.exits(70).error()["error"], "lease_lost");
 }
 
 async fn a_lost_lease_is_told(bed: Bed) {

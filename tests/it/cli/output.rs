@@ -14,6 +14,8 @@ crate::tests![
     a_terminal_gets_colours,
     a_narrow_terminal_gets_all_of_it,
     a_reader_that_goes_away_is_no_error,
+    output_that_can_not_be_written_is_an_error,
+    a_task_s_name_does_nothing_to_the_terminal,
 ];
 
 const COMMANDS: [&str; 14] = [
@@ -118,4 +120,25 @@ async fn a_reader_that_goes_away_is_no_error(bed: Bed) {
     let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     assert_eq!(status.code(), Some(3));
     assert_eq!(bed.client::<()>().load("u").await.unwrap().unwrap().errors.len(), 1);
+}
+
+async fn output_that_can_not_be_written_is_an_error(bed: Bed) {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut program = bed.program();
+    program.args(["start", "t", "--json"]).stdout(full);
+    let status = tokio::task::spawn_blocking(move || program.status().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(74));
+    let told = said(super::program().args(["man", "nonsense", "--json"])).await.exits(64);
+    assert_eq!(told.error()["error"], "invalid_argument");
+    let told = bed.cli(["run", "u", "--nonsense", "--", "echo", "--json"]).await.exits(64);
+    assert!(told.err.starts_with("error: unexpected argument '--nonsense'"), "{told:?}");
+}
+
+async fn a_task_s_name_does_nothing_to_the_terminal(bed: Bed) {
+    let id = "x\u{1b}]0;pwned\u{7}\ny";
+    bed.cli(["create", id]).await.exits(0);
+    for command in [vec!["show", id], vec!["ignore", id], vec!["start", id], vec!["delete", id, "--yes"]] {
+        let said = bed.cli(command).await;
+        assert!(!said.out.contains('\u{1b}') && !said.err.contains('\u{1b}'), "{said:?}");
+    }
 }

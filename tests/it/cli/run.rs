@@ -47,6 +47,18 @@ crate::tests![
     arguments_and_output_need_not_be_text,
     streams_are_inherited,
     an_id_may_begin_with_a_dash,
+    a_folder_that_can_not_be_made_costs_no_attempt,
+    a_command_may_extend_its_own_lease,
+    a_command_may_record_its_own_outcome,
+    output_that_is_no_plain_file_is_left_alone,
+    a_signal_ends_the_wait,
+    a_signal_during_the_start_runs_nothing,
+    what_was_ignored_stays_ignored,
+    hanging_up_does_not_kill,
+    the_end_of_what_it_wrote_is_kept_whoever_reads,
+    a_lease_that_is_stolen_is_not_stolen_back,
+    a_retry_that_comes_too_late_says_so,
+    a_run_within_a_run_has_its_own_environment,
 ];
 
 async fn load(bed: &Bed, id: &str) -> Tracker<Value> {
@@ -97,6 +109,13 @@ async fn output_that_is_no_good_does_not_undo_the_success(bed: Bed) {
     let commands = [
         ("a", "echo nonsense > \"$DYNAMO_TRACKER_OUTPUT\"", "is no JSON"),
         ("b", "printf '\"%0500000d\"' 0 > \"$DYNAMO_TRACKER_OUTPUT\"", "400 KB"),
+        ("c", "echo 1e-200 > \"$DYNAMO_TRACKER_OUTPUT\"", "too near to 0"),
+        ("d", "echo '{\"a\": {\"\": 1}}' > \"$DYNAMO_TRACKER_OUTPUT\"", "an empty name"),
+        (
+            "e",
+            "printf '%040d%040d' 0 0 | sed 's/^0*/[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]/' > \"$DYNAMO_TRACKER_OUTPUT\"",
+            "32 levels",
+        ),
     ];
     for (id, command, why) in commands {
         let said = bed.cli(["run", id, "--", "sh", "-c", command]).await.exits(0);
@@ -396,4 +415,176 @@ async fn an_id_may_begin_with_a_dash(bed: Bed) {
     for bad in [vec!["run", "t"], vec!["run", "--", "true"], vec!["run", "t", "--"]] {
         bed.cli(bad).await.exits(64);
     }
+}
+
+/// The program as a shell's command, with the environment of `bed`'s.
+fn shell(bed: &Bed, command: &str) -> std::process::Command {
+    let mut shell = std::process::Command::new("sh");
+    shell.env_clear().args(["-c", command]).stdin(Stdio::null());
+    for (name, value) in bed.program().get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell.env("P", env!("CARGO_BIN_EXE_dynamo-tracker"));
+    shell
+}
+
+async fn a_folder_that_can_not_be_made_costs_no_attempt(bed: Bed) {
+    let told = said(bed.program().env("TMPDIR", "/nowhere").args(["run", "t", "--", "true"])).await.exits(64);
+    assert!(told.err.contains("can't make a folder"), "{told:?}");
+    assert!(bed.client::<()>().load("t").await.unwrap().is_none());
+}
+
+async fn a_command_may_extend_its_own_lease(bed: Bed) {
+    // Its heartbeats and ours use the same numbers; it shortens the lease, and we must notice.
+    let command = r#"for i in 1 2 3; do "$P" heartbeat t --lock "$DYNAMO_TRACKER_LOCK" --lease 1500ms >/dev/null || exit 9; sleep 1; done
+        "$P" run t -- true; test $? = 75"#;
+    let told = said(&mut shell(&bed, &format!("\"$P\" run t --lease 3s -- sh -c '{command}'"))).await;
+    told.exits(0);
+    assert_eq!((load(&bed, "t").await.status, load(&bed, "t").await.attempts), (Status::Succeeded, 1));
+}
+
+async fn a_command_may_record_its_own_outcome(bed: Bed) {
+    let done = r#""$P" --json run t -- sh -c '"$P" succeed t --lock "$DYNAMO_TRACKER_LOCK" --data 5 >/dev/null'"#;
+    let told = said(&mut shell(&bed, done)).await.exits(0).json();
+    assert_eq!((&told["status"], &told["data"]), (&json!("succeeded"), &json!(5)));
+    let failed =
+        r#""$P" run u -- sh -c '"$P" fail u --lock "$DYNAMO_TRACKER_LOCK" --fatal --error no >/dev/null; exit 3'"#;
+    said(&mut shell(&bed, failed)).await.exits(3);
+    assert_eq!((load(&bed, "u").await.status, load(&bed, "u").await.errors.len()), (Status::Exhausted, 1));
+}
+
+async fn output_that_is_no_plain_file_is_left_alone(bed: Bed) {
+    let commands = [
+        ("a", "mkfifo \"$DYNAMO_TRACKER_OUTPUT\"", "no plain file"),
+        ("b", "mkdir \"$DYNAMO_TRACKER_OUTPUT\"", "no plain file"),
+        ("c", "ln -s /dev/zero \"$DYNAMO_TRACKER_OUTPUT\"", "no plain file"),
+        ("d", "truncate -s 5G \"$DYNAMO_TRACKER_OUTPUT\"", "over 1 MB"),
+    ];
+    for (id, command, why) in commands {
+        let said = bed.cli(["run", id, "--", "sh", "-c", command]).await.exits(0);
+        assert!(said.err.contains(why), "{said:?}");
+        assert_eq!(load(&bed, id).await.status, Status::Succeeded);
+    }
+}
+
+async fn a_signal_ends_the_wait(bed: Bed) {
+    let lock = start(&bed, "t").await;
+    let proxy = Proxy::before(&bed.endpoint).await;
+    let mut waiting = on(&proxy.endpoint, &bed.table);
+    waiting.args(["run", "t", "--wait", "1m", "--", "true"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().unwrap();
+    until("it waits", async || !proxy.sent().is_empty()).await;
+    send(waiting.id(), Signal::TERM);
+    let told = finish(waiting).await.exits(143);
+    assert!(told.err.contains("asked to end before the command was run"), "{told:?}");
+    bed.cli(["succeed", "t", "--lock", &lock]).await.exits(0);
+}
+
+async fn a_signal_during_the_start_runs_nothing(bed: Bed) {
+    let proxy = Proxy::before(&bed.endpoint).await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("effects");
+    let command = format!("echo done >> {}", file.display());
+    // The answer comes late: the lock is given back. It never comes: nobody waits for it.
+    for (id, fault) in [("t", Fault::Late), ("u", Fault::NoAnswer)] {
+        proxy.plan(vec![fault; 50]);
+        let seen = proxy.sent().len();
+        let mut program = on(&proxy.endpoint, &bed.table);
+        program.args(["run", id, "--", "sh", "-c", &command]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = program.spawn().unwrap();
+        until("it starts", async || proxy.sent().len() > seen).await;
+        let begun = Instant::now();
+        send(child.id(), Signal::TERM);
+        finish(child).await.exits(143);
+        assert!(begun.elapsed() < Duration::from_secs(8), "{fault:?}");
+    }
+    assert_eq!((load(&bed, "t").await.status, load(&bed, "t").await.attempts), (Status::Pending, 0));
+    assert!(lines(&file).is_empty());
+}
+
+async fn what_was_ignored_stays_ignored(bed: Bed) {
+    let mut program = shell(&bed, "trap '' HUP; exec \"$P\" run t -- sh -c 'echo $$; sleep 0.5; echo finished'");
+    let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    send(child.id(), Signal::HUP);
+    finish(child).await.exits(0);
+    assert_eq!(load(&bed, "t").await.status, Status::Succeeded);
+    let mut program = shell(&bed, "trap '' CHLD; exec \"$P\" run u -- sh -c 'sleep 0.3'");
+    said(&mut program).await.exits(0);
+}
+
+async fn hanging_up_does_not_kill(bed: Bed) {
+    let command = "trap 'n=$((n+1)); test $n = 3 && exit 9' HUP; echo $$; while :; do sleep 0.05; done";
+    let (child, _) = ready(&bed, &[], command);
+    let program = child.id();
+    let ended = tokio::spawn(finish(child));
+    while !ended.is_finished() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let _ = kill_process(Pid::from_raw(program.try_into().unwrap()).unwrap(), Signal::HUP);
+    }
+    ended.await.unwrap().exits(9);
+}
+
+async fn the_end_of_what_it_wrote_is_kept_whoever_reads(bed: Bed) {
+    // Nobody reads until the end, and then all of it is there.
+    let mut program = bed.program();
+    program.args(["run", "t", "--", "sh", "-c", "seq 1 24000 >&2; echo THE REASON >&2; exit 3"]);
+    let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("it is recorded", async || {
+        bed.client::<()>().load("t").await.unwrap().is_some_and(|record| record.status == Status::Failed)
+    })
+    .await;
+    assert!(load(&bed, "t").await.errors[0].trace.as_deref().unwrap().ends_with("24000\nTHE REASON"));
+    let told = finish(child).await.exits(3);
+    assert!(told.err.contains("\n24000\nTHE REASON\n") && told.err.contains("exit code 3"), "{}", told.err.len());
+}
+
+async fn a_lease_that_is_stolen_is_not_stolen_back(bed: Bed) {
+    let command = ["--ignore-lock", "--retries", "2", "--backoff", "50ms"];
+    // Whoever steals it while the command runs keeps it.
+    let steal = r#"test "$DYNAMO_TRACKER_ATTEMPT" = 1 || exit 0; (sleep 0.01; "$P" start t --ignore-lock >/dev/null) & wait; exit 5"#;
+    let mut program = bed.program();
+    program
+        .env("P", env!("CARGO_BIN_EXE_dynamo-tracker"))
+        .args(["run", "t"])
+        .args(command)
+        .args(["--", "sh", "-c", steal]);
+    let told = said(&mut program).await;
+    assert_eq!(told.exit, 70, "its lease was stolen, and it does not steal back: {told:?}");
+    assert_eq!(load(&bed, "t").await.attempts, 2);
+}
+
+async fn a_retry_that_comes_too_late_says_so(bed: Bed) {
+    let proxy = Proxy::before(&bed.endpoint).await;
+    let mut program = on(&proxy.endpoint, &bed.table);
+    program.args(["run", "t", "--json", "--retries", "3", "--backoff", "1m", "--", "sh", "-c", "exit 7"]);
+    let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("it has failed", async || {
+        bed.client::<()>().load("t").await.unwrap().is_some_and(|record| record.status == Status::Failed)
+    })
+    .await;
+    bed.cli(["ignore", "t"]).await.exits(0);
+    // Whoever does not want to wait for the next try says so.
+    until("it pauses", async || proxy.sent().len() == 2).await;
+    send(child.id(), Signal::TERM);
+    let told = finish(child).await.exits(7);
+    assert_eq!((&told.json()["status"], &told.json()["attempts"]), (&json!("failed"), &json!(1)));
+    // A retry that is refused prints the refusal, and ends as the command did.
+    let command = r#""$P" ignore u >/dev/null 2>&1; exit 7"#;
+    let mut program = bed.program();
+    program.env("P", env!("CARGO_BIN_EXE_dynamo-tracker"));
+    program.args(["run", "u", "--json", "--retries", "1", "--backoff", "10ms", "--", "sh", "-c", command]);
+    let told = said(&mut program).await;
+    assert_eq!(told.exit, 70, "the command has taken its own lease away: {told:?}");
+}
+
+async fn a_run_within_a_run_has_its_own_environment(bed: Bed) {
+    let text = json!("x".repeat(200_000));
+    bed.client::<Value>().create(dynamo_tracker::NewTask::new("t").data(text)).await.unwrap();
+    let inner = r#""$P" run u -- sh -c 'echo "$DYNAMO_TRACKER_ID-$DYNAMO_TRACKER_DATA-$DYNAMO_TRACKER_DATA_FILE"'"#;
+    let mut program = bed.program();
+    program.env("P", env!("CARGO_BIN_EXE_dynamo-tracker")).env("DYNAMO_TRACKER_DATA", "7");
+    program.args(["run", "t", "--", "sh", "-c", &format!("test -z \"$DYNAMO_TRACKER_DATA\" && {inner}")]);
+    assert_eq!(said(&mut program).await.exits(0).out, "u-null-\n");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use dynamo_tracker::{NewTask, TrackerClient};
 use futures_util::future::ready;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
@@ -75,22 +75,21 @@ async fn create_from(client: &TrackerClient<Data>, file: &Path, output: &Output)
         let opened = tokio::fs::File::open(file).await;
         Box::new(BufReader::new(opened.map_err(|error| Failure::usage(&format!("can't read {file:?}: {error}")))?))
     };
-    let lines = stream::try_unfold((reader.lines(), 0_u64), |(mut lines, number)| async move {
-        lines.next_line().await.map(|line| line.map(|line| ((number + 1, line), (lines, number + 1))))
+    // As bytes, since a line that is no text is a bad line, and not the file's end.
+    let lines = stream::try_unfold((reader.split(b'\n'), 0_u64), |(mut lines, number)| async move {
+        lines.next_segment().await.map(|line| line.map(|line| ((number + 1, line), (lines, number + 1))))
     });
-    let lines = lines.try_filter(|(_, line)| ready(!line.trim().is_empty()));
-    let made = lines.map(|line| async move {
-        let (number, line) =
-            line.map_err(|error| (0, Failure::usage(&format!("can't read on in {file:?}: {error}"))))?;
-        create_line(client, &line).await.map_err(|failure| (number, failure))
-    });
-    let mut made = std::pin::pin!(made.buffer_unordered(IN_FLIGHT));
+    let lines = lines.map_err(|error| Failure::usage(&format!("can't read on in {file:?}: {error}")));
+    let lines = lines.try_filter(|(_, line)| ready(!line.trim_ascii().is_empty()));
+    let made = lines.map_ok(|(number, line)| async move { Ok((number, create_line(client, &line).await)) });
+    let mut made = std::pin::pin!(made.try_buffer_unordered(IN_FLIGHT));
     let mut counts = Counts::default();
-    while let Some(result) = made.next().await {
+    while let Some((number, result)) = made.try_next().await? {
         match result {
             Ok(true) => counts.created += 1,
             Ok(false) => counts.existing += 1,
-            Err((number, failure)) => {
+            Err(failure) if failure.is_general() => return Err(failure),
+            Err(failure) => {
                 counts.failed += 1;
                 output.warn(&format!("line {number}: {}", failure.message()));
             }
@@ -100,8 +99,8 @@ async fn create_from(client: &TrackerClient<Data>, file: &Path, output: &Output)
 }
 
 /// Returns whether the task was created; false where it exists.
-async fn create_line(client: &TrackerClient<Data>, line: &str) -> Result<bool, Failure> {
-    let line: Line = serde_json::from_str(line)
+async fn create_line(client: &TrackerClient<Data>, line: &[u8]) -> Result<bool, Failure> {
+    let line: Line = serde_json::from_slice(line)
         .map_err(|error| Failure::usage(&format!("{error}; a line is such as {{\"id\": \"a\", \"data\": 1}}")))?;
     match client.create(line).await {
         Ok(_) => Ok(true),

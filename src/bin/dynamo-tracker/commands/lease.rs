@@ -67,7 +67,7 @@ pub(crate) async fn succeed(
 ) -> Result<Exit, Failure> {
     let mut lease = match connection.client()?.resume(id, lock).await {
         Ok(lease) => lease,
-        Err(error) => return recorded_before(error, lock, &[Status::Succeeded], output),
+        Err(error) => return recorded_before(error, lock, &[Status::Succeeded], data.as_ref(), output),
     };
     if let Some(data) = data {
         lease.set_data(Data(data))?;
@@ -86,7 +86,7 @@ pub(crate) async fn fail(
 ) -> Result<Exit, Failure> {
     let lease = match connection.client()?.resume(id, lock).await {
         Ok(lease) => lease,
-        Err(error) => return recorded_before(error, lock, &[Status::Failed, Status::Exhausted], output),
+        Err(error) => return recorded_before(error, lock, &[Status::Failed, Status::Exhausted], None, output),
     };
     let data = lease.data().clone();
     let error = WorkError::from_parts("Error", text, None);
@@ -95,9 +95,17 @@ pub(crate) async fn fail(
 }
 
 /// A caller that was killed before it heard of its outcome says it again. It is in, so that is no error.
-fn recorded_before(error: Error, lock: LockToken, wanted: &[Status], output: &Output) -> Result<Exit, Failure> {
+fn recorded_before(
+    error: Error,
+    lock: LockToken,
+    wanted: &[Status],
+    data: Option<&Value>,
+    output: &Output,
+) -> Result<Exit, Failure> {
     match error.tracker_as::<Data>().and_then(Result::ok) {
-        Some(tracker) if is_outcome_of(&tracker, lock, wanted) => Ok(output.record(&tracker, &tracker.data.0)),
+        Some(tracker) if is_outcome_of(&tracker, lock, wanted) && data.is_none_or(|data| *data == tracker.data.0) => {
+            Ok(output.record(&tracker, &tracker.data.0))
+        }
         _ => Err(error.into()),
     }
 }

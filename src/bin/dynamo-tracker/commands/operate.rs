@@ -11,6 +11,7 @@ use crate::data::Data;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::record;
+use crate::render::printable;
 
 /// What is done to each task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,11 +141,12 @@ async fn operate_on(
 
 /// A line for each task, for people. Programs get all at once.
 fn tell(done: &Done, operation: Operation, dry_run: bool, one: bool, output: &Output) {
+    let id = printable(&done.id);
     match &done.result {
         Ok(tracker) if dry_run => {
-            output.line(&format!("would {} {}, which is {}", operation.verb(), done.id, tracker.status));
+            output.line(&format!("would {} {id}, which is {}", operation.verb(), tracker.status));
         }
-        Ok(_) => output.line(&format!("{} {}", operation.done(), done.id)),
+        Ok(_) => output.line(&format!("{} {id}", operation.done())),
         // A single failure is told by the program's end.
         Err(_) if one || output.json => {}
         Err(failure) => output.warn(failure.message()),

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use dynamo_tracker::{CancellationToken, WorkError};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
@@ -29,7 +31,7 @@ pub(super) async fn run(command: &[OsString], prepared: &Prepared, job: &Job<'_>
         Ok(child) => child,
         Err(error) => return not_run(command, &error),
     };
-    let tail = child.stderr.take().map(Tail::of);
+    let tail = child.stderr.take().map(|stream| Tail::of(stream, &job.stderr));
     let status = supervise(&mut child, &job.signals, lost, job.run.grace).await;
     let trace = match tail {
         Some(tail) => tail.into_text().await,
@@ -47,6 +49,10 @@ pub(super) async fn run(command: &[OsString], prepared: &Prepared, job: &Job<'_>
 fn spawn(command: &[OsString], prepared: &Prepared, job: &Job<'_>) -> io::Result<Child> {
     let mut started = Command::new(&command[0]);
     started.args(&command[1..]).envs(prepared.variables.iter().map(|(name, value)| (name, value)));
+    // A run within a run has its own.
+    prepared.without.iter().for_each(|name| {
+        started.env_remove(name);
+    });
     if job.output.json {
         // Standard output is for the record alone.
         started.stdout(io::stderr());
@@ -67,23 +73,34 @@ async fn supervise(
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            (signal, first) = signals.next() => match first {
-                true if came_from_the_terminal(signal) => {}
-                true => send(child, signal),
-                false => send(child, Signal::KILL),
-            },
-            () = lost.cancelled() => return stop(child, grace).await,
+            signal = signals.next() => pass_on(child, signal, signals),
+            () = lost.cancelled() => return stop(child, signals, grace).await,
         }
     }
 }
 
-async fn stop(child: &mut Child, grace: Duration) -> io::Result<ExitStatus> {
+/// Gives the command the grace, and a signal no less weight than before.
+async fn stop(child: &mut Child, signals: &Signals, grace: Duration) -> io::Result<ExitStatus> {
     send(child, Signal::TERM);
-    if let Ok(status) = tokio::time::timeout(grace, child.wait()).await {
-        return status;
+    let mut over = pin!(tokio::time::sleep(grace));
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = signals.next() => send(child, Signal::KILL),
+            () = &mut over => {
+                send(child, Signal::KILL);
+                return child.wait().await;
+            }
+        }
     }
-    send(child, Signal::KILL);
-    child.wait().await
+}
+
+fn pass_on(child: &Child, signal: Signal, signals: &Signals) {
+    match signals.is_order() {
+        true => send(child, Signal::KILL),
+        false if came_from_the_terminal(signal) => {}
+        false => send(child, signal),
+    }
 }
 
 /// Sends a signal, unless the command has ended.
@@ -121,10 +138,24 @@ fn name(signal: i32) -> &'static str {
     }
 }
 
-/// A command that can't even be started: no other attempt would help. The codes are those of a shell.
+/// A command that can't be started. Where that is the command's own fault, no other attempt would help. The codes are those of
+/// a shell.
 fn not_run(command: &[OsString], error: &io::Error) -> Ended {
     let exit = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     let kind = if exit == 127 { "CommandNotFound" } else { "CommandNotRunnable" };
     let message = format!("can't run {:?}: {error}", command[0]);
-    Ended { exit, error: Some(WorkError::from_parts(kind, message, None).into_fatal()) }
+    let work_error = WorkError::from_parts(kind, message, None);
+    Ended { exit, error: Some(if is_its_own_fault(error) { work_error.into_fatal() } else { work_error }) }
+}
+
+/// Not a lack of processes, memory or files, nor a program that is just being written.
+fn is_its_own_fault(error: &io::Error) -> bool {
+    let its_own = [
+        io::ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::InvalidInput,
+        io::ErrorKind::IsADirectory,
+        io::ErrorKind::NotADirectory,
+    ];
+    its_own.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::NOEXEC)
 }

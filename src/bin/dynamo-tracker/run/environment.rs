@@ -1,69 +1,82 @@
 //! What the command finds in its environment, and what it leaves for us.
 
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use dynamo_tracker::{Lease, WorkError};
+use dynamo_tracker::Lease;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::connect::Connection;
 use crate::data::Data;
+use crate::output::Failure;
 
 /// Linux takes no variable that is longer than 128 KB (`execve(2)`).
 const LONGEST_VARIABLE: usize = 100 * 1024;
 
-/// What is the same for every attempt.
-pub(crate) struct Environment {
-    table: String,
-    namespace: String,
-}
+/// The most that is read of what a command leaves. A task's data can't be as much.
+const LONGEST_OUTPUT: u64 = 1024 * 1024;
 
-/// The environment of one attempt.
-pub(crate) struct Prepared {
-    pub(crate) variables: Vec<(&'static str, String)>,
+/// What is the same for every attempt.
+pub(super) struct Environment {
+    connection: Vec<(&'static str, String)>,
     folder: TempDir,
 }
 
+/// The environment of one attempt.
+pub(super) struct Prepared {
+    pub(super) variables: Vec<(&'static str, String)>,
+    /// What it must not inherit.
+    pub(super) without: Vec<&'static str>,
+    output: PathBuf,
+}
+
 impl Environment {
-    pub(crate) fn of(connection: &Connection) -> Self {
-        Self { table: connection.table().to_owned(), namespace: connection.namespace().to_owned() }
+    pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("dynamo-tracker-").tempdir();
+        let folder = folder.map_err(|error| Failure::system("can't make a folder for the command's output", &error))?;
+        Ok(Self { connection: connection.variables(), folder })
     }
 
     /// Readies what this attempt's command needs.
-    pub(crate) fn prepare(&self, lease: &Lease<Data>) -> Result<Prepared, WorkError> {
-        let folder = tempfile::Builder::new().prefix("dynamo-tracker-").tempdir()?;
-        let data = lease.data().0.to_string();
-        let path = |name: &str| folder.path().join(name);
-        let mut variables = vec![
-            // So that the command can use this program on its own task.
-            ("DYNAMO_TRACKER_TABLE", self.table.clone()),
-            ("DYNAMO_TRACKER_NAMESPACE", self.namespace.clone()),
+    pub(super) fn prepare(&self, lease: &Lease<Data>) -> Result<Prepared, String> {
+        let path = |name: &str| self.folder.path().join(format!("{name}-{}", lease.attempt()));
+        let output = path("output");
+        let mut variables = self.connection.clone();
+        variables.extend([
             ("DYNAMO_TRACKER_ID", lease.id().as_str().to_owned()),
             ("DYNAMO_TRACKER_LOCK", lease.token().to_string()),
             ("DYNAMO_TRACKER_ATTEMPT", lease.attempt().to_string()),
             ("DYNAMO_TRACKER_GENERATION", lease.generation().to_string()),
-            ("DYNAMO_TRACKER_OUTPUT", text(path("output"))?),
-        ];
-        if data.len() <= LONGEST_VARIABLE {
+            ("DYNAMO_TRACKER_OUTPUT", text(&output)?),
+        ]);
+        let data = lease.data().0.to_string();
+        let without = if data.len() <= LONGEST_VARIABLE {
             variables.push(("DYNAMO_TRACKER_DATA", data));
+            vec!["DYNAMO_TRACKER_DATA_FILE"]
         } else {
-            fs::File::create(path("data"))?.write_all(data.as_bytes())?;
-            variables.push(("DYNAMO_TRACKER_DATA_FILE", text(path("data"))?));
-        }
-        Ok(Prepared { variables, folder })
+            let file = path("data");
+            fs::write(&file, data).map_err(|error| format!("can't write the task's data to {file:?}: {error}"))?;
+            variables.push(("DYNAMO_TRACKER_DATA_FILE", text(&file)?));
+            vec!["DYNAMO_TRACKER_DATA"]
+        };
+        Ok(Prepared { variables, without, output })
     }
 }
 
 impl Prepared {
     /// The data that the command left: all of the file is one JSON value, or its last line is. `None` where it left nothing.
-    pub(crate) fn output(&self) -> Result<Option<Value>, String> {
-        let bytes = match fs::read(self.folder.path().join("output")) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("can't read what the command wrote to DYNAMO_TRACKER_OUTPUT: {error}")),
-        };
+    pub(super) fn output(&self) -> Result<Option<Value>, String> {
+        let wrong = |what: &str| format!("DYNAMO_TRACKER_OUTPUT {what}");
+        // Anything but a plain file may never end, or never begin.
+        match fs::symlink_metadata(&self.output) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(&format!("can't be read: {error}"))),
+            Ok(found) if !found.is_file() => return Err(wrong("is no plain file any more")),
+            Ok(found) if found.len() > LONGEST_OUTPUT => return Err(wrong("is over 1 MB, more than a task can hold")),
+            Ok(_) => {}
+        }
+        let bytes = fs::read(&self.output).map_err(|error| wrong(&format!("can't be read: {error}")))?;
         parse(&String::from_utf8_lossy(&bytes))
     }
 }
@@ -75,10 +88,8 @@ fn parse(text: &str) -> Result<Option<Value>, String> {
     })
 }
 
-fn text(path: PathBuf) -> Result<String, WorkError> {
-    path.into_os_string()
-        .into_string()
-        .map_err(|path| format!("the folder for temporary files is no text: {path:?}").into())
+fn text(path: &Path) -> Result<String, String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| format!("the folder for temporary files is no text: {path:?}"))
 }
 
 #[cfg(test)]

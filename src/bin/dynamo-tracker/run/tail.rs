@@ -3,31 +3,37 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use dynamo_tracker::CancellationToken;
+use tokio::io::AsyncReadExt;
 use tokio::process::ChildStderr;
 use tokio::task::JoinHandle;
+
+use super::stderr::Stderr;
 
 /// How many lines are kept.
 const LINES: usize = 20;
 /// How many bytes of them: as many as the record has room for.
 const BYTES: usize = dynamo_tracker::MAX_TRACE_BYTES;
-/// How long the rest may take once the command has ended. Its own children may hold the stream open for ever.
+/// How long the stream may stay open once the command has ended. Its own children may hold it for ever.
 const REST: Duration = Duration::from_millis(500);
 
 /// Passes a command's standard error on, and keeps its end.
-pub(crate) struct Tail {
+pub(super) struct Tail {
     passing_on: JoinHandle<()>,
     kept: Arc<Mutex<Vec<u8>>>,
+    ended: CancellationToken,
 }
 
 impl Tail {
-    pub(crate) fn of(stream: ChildStderr) -> Self {
-        let kept = Arc::default();
-        Self { passing_on: tokio::spawn(pass_on(stream, Arc::clone(&kept))), kept }
+    pub(super) fn of(stream: ChildStderr, stderr: &Arc<Stderr>) -> Self {
+        let (kept, ended) = (Arc::default(), CancellationToken::new());
+        let passing_on = tokio::spawn(pass_on(stream, Arc::clone(&kept), Arc::clone(stderr), ended.clone()));
+        Self { passing_on, kept, ended }
     }
 
-    /// The last lines, once the command has ended.
-    pub(crate) async fn into_text(mut self) -> Option<String> {
+    /// The last lines, once the command has ended. All that it has written is read by then, whoever reads of us.
+    pub(super) async fn into_text(mut self) -> Option<String> {
+        self.ended.cancel();
         if tokio::time::timeout(REST, &mut self.passing_on).await.is_err() {
             self.passing_on.abort();
         }
@@ -35,16 +41,16 @@ impl Tail {
     }
 }
 
-/// Until the stream ends. Written by a thread of its own, so that a reader who does not read can't stop the heartbeat.
-async fn pass_on(mut stream: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {
-    let mut stderr = tokio::io::stderr();
+/// Until the stream ends. A reader of ours that is slow slows the command, as it would without us, but not its end.
+async fn pass_on(mut stream: ChildStderr, kept: Arc<Mutex<Vec<u8>>>, stderr: Arc<Stderr>, ended: CancellationToken) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         let bytes = &buffer[..read];
         keep(&mut kept.lock().unwrap_or_else(PoisonError::into_inner), bytes);
-        // A reader of ours that is gone does not stop the command.
-        let _ = stderr.write_all(bytes).await;
-        let _ = stderr.flush().await;
+        tokio::select! {
+            () = stderr.write(bytes) => {}
+            () = ended.cancelled() => stderr.push(bytes.to_vec()),
+        }
     }
 }
 
