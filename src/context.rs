@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::OnceCell;
 
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::record::{RawData, TaskId, Tracker};
 use crate::schema::{Codec, Item};
+use crate::status::Status;
 use crate::table::Table;
-use crate::time::{Clock, plus, to_millis};
+use crate::time::{Clock, minus, plus, to_millis};
 
 /// Shared by a client, its clones and its leases.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) backoff: Option<Backoff>,
     pub(crate) outcome_patience: Duration,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How many shards readers look into, once it is known.
+    pub(crate) shards: OnceCell<u16>,
 }
 
 impl Context {
@@ -41,6 +45,38 @@ impl Context {
     pub(crate) fn expire_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let expiry = plus(now, self.retention?);
         DateTime::from_timestamp(expiry.timestamp().saturating_add(i64::from(expiry.timestamp_subsec_nanos() > 0)), 0)
+    }
+
+    /// Where a task that goes to `status` at `now` stands in the index: at the time that it is due, else so early that it is
+    /// due at once by every clock that the skew allows for. Without an index, what is due is all there is to say.
+    pub(crate) fn due_time(
+        &self,
+        status: Status,
+        due: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        match &self.codec.index {
+            None => due,
+            Some(_) => self.codec.statuses.is_indexed(status).then(|| due.unwrap_or(self.at_once(now))),
+        }
+    }
+
+    /// How many shards there are to look into: as many as the table says, or as this client writes to, if that is more. It is
+    /// read once.
+    pub(crate) async fn shards(&self) -> Result<u16, Error> {
+        let Some(index) = self.codec.index else {
+            let message = "this client keeps no index; build it with index(shards), or scan";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        };
+        let stored = self
+            .shards
+            .get_or_try_init(|| async { Ok::<_, Error>(self.table.stored_shards().await?.unwrap_or_default()) });
+        Ok((*stored.await?).max(index.shards))
+    }
+
+    /// A due time that has passed at `now` for every clock that the skew allows for.
+    pub(crate) fn at_once(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        minus(now, self.skew)
     }
 
     /// The record of an item that DynamoDB showed, where it showed one.

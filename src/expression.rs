@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::Error;
 use crate::protocol::{Acquire, End, Exhaust, Extend, Operate, Operation, Path};
-use crate::record::{AttemptError, LockToken, Version};
+use crate::record::{AttemptError, LockToken, TaskId, Version};
 use crate::schema::{ATTRIBUTES, Codec, Item, attr, encode_errors, millis, number, seconds, string};
 use crate::status::Status;
 use crate::time::minus;
@@ -90,6 +90,17 @@ impl Update {
         }
     }
 
+    /// Puts the task where its state belongs in the index, if that is kept.
+    fn shard(&mut self, id: &TaskId, status: Status, codec: &Codec) -> &mut Self {
+        match &codec.index {
+            None => self,
+            Some(index) => {
+                let partition = index.partition_of(id, status, &codec.statuses);
+                self.name("#shard", attr::SHARD).set_or_remove("#shard", ":shard", partition.map(string))
+            }
+        }
+    }
+
     fn set_or_remove(&mut self, name: &str, placeholder: &str, value: Option<AttributeValue>) -> &mut Self {
         match value {
             None => self.remove(name),
@@ -106,7 +117,7 @@ fn append(text: &mut String, separator: &str, part: &str) {
 }
 
 /// Takes the task.
-pub(crate) fn acquire(write: &Acquire, codec: &Codec) -> Update {
+pub(crate) fn acquire(write: &Acquire, id: &TaskId, codec: &Codec) -> Update {
     let mut update =
         Update { set: String::with_capacity(400), condition: String::with_capacity(600), ..Update::default() };
     update.name("#status", attr::STATUS).name("#lock", attr::LOCK);
@@ -130,7 +141,11 @@ pub(crate) fn acquire(write: &Acquire, codec: &Codec) -> Update {
         Path::Ordinary | Path::NextStage { .. } => "create_time = if_not_exists(create_time, :now)",
         Path::Replace { .. } => "create_time = :now",
     });
-    update.remove("due_time, expire_at");
+    update.remove(attr::EXPIRE_AT).shard(id, Status::InProgress, codec);
+    match write.indexed {
+        true => update.set("due_time = :expires"),
+        false => update.remove(attr::DUE_TIME),
+    };
     if write.may_displace() {
         update.set("last_lock = if_not_exists(#lock, if_not_exists(last_lock, :token))");
     }
@@ -216,13 +231,16 @@ pub(crate) fn extend(write: &Extend, data: Option<AttributeValue>) -> Update {
         .and("#lock = :token AND step < :step");
     if let Some(expires) = write.expires {
         update.value(":expires", millis(expires)).set("lock_expire_time = :expires");
+        if write.indexed {
+            update.set("due_time = :expires");
+        }
     }
     update.set_data(data);
     update
 }
 
 /// Records an outcome, and `data` with it where it changed.
-pub(crate) fn end(write: &End, data: Option<AttributeValue>, codec: &Codec) -> Result<Update, Error> {
+pub(crate) fn end(write: &End, id: &TaskId, data: Option<AttributeValue>, codec: &Codec) -> Result<Update, Error> {
     let mut update = Update::default();
     set_unlocked(&mut update, Some(write.token), write.now);
     update
@@ -232,6 +250,7 @@ pub(crate) fn end(write: &End, data: Option<AttributeValue>, codec: &Codec) -> R
         .and("#lock = :lock")
         .set_or_remove(attr::DUE_TIME, ":due_time", write.due_time.map(millis))
         .set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds))
+        .shard(id, write.status, codec)
         .set_data(data);
     if let Some(attempts) = write.attempts {
         update.value(":attempts", number(attempts)).set("attempts = :attempts");
@@ -243,7 +262,7 @@ pub(crate) fn end(write: &End, data: Option<AttributeValue>, codec: &Codec) -> R
 }
 
 /// Writes down that an abandoned task is exhausted. `errors` is the whole history.
-pub(crate) fn exhaust(write: &Exhaust, errors: &[AttemptError], codec: &Codec) -> Result<Update, Error> {
+pub(crate) fn exhaust(write: &Exhaust, id: &TaskId, errors: &[AttemptError], codec: &Codec) -> Result<Update, Error> {
     let mut update = Update::default();
     set_unlocked(&mut update, write.lock, write.now);
     update
@@ -252,7 +271,8 @@ pub(crate) fn exhaust(write: &Exhaust, errors: &[AttemptError], codec: &Codec) -
         .value(":seen_status", number(codec.statuses.code(write.status)))
         .value(":generation", number(write.generation))
         .set("#status = :exhausted")
-        .remove("due_time")
+        .set_or_remove(attr::DUE_TIME, ":due_time", write.due_time.map(millis))
+        .shard(id, Status::Exhausted, codec)
         .set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds))
         .and("#status = :seen_status AND generation = :generation")
         .and_seen("#lock", ":lock", write.lock.map(string))
@@ -270,8 +290,19 @@ pub(crate) fn unchanged(seen: Version, codec: &Codec) -> Update {
     update
 }
 
+/// Puts a task that nobody has changed since where it belongs in the index.
+pub(crate) fn place(seen: Version, shard: Option<String>, due: Option<DateTime<Utc>>, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    update
+        .name("#shard", attr::SHARD)
+        .set_or_remove("#shard", ":shard", shard.map(string))
+        .set_or_remove(attr::DUE_TIME, ":due_time", due.map(millis))
+        .and_version(seen, codec);
+    update
+}
+
 /// Does what an operator wants.
-pub(crate) fn operate(write: &Operate, codec: &Codec) -> Update {
+pub(crate) fn operate(write: &Operate, id: &TaskId, codec: &Codec) -> Update {
     let mut update = Update::default();
     set_unlocked(&mut update, write.lock, write.now);
     update
@@ -279,18 +310,25 @@ pub(crate) fn operate(write: &Operate, codec: &Codec) -> Update {
         .value(":seen_status", number(codec.statuses.code(write.status)))
         .value(":generation", number(write.generation))
         .and("#status = :seen_status AND generation = :generation")
-        .and_seen("#lock", ":lock", write.lock.map(string));
+        .and_seen("#lock", ":lock", write.lock.map(string))
+        .shard(id, write.status_after(), codec);
+    let due_time = write.due_time.map(millis);
     match write.operation {
         Operation::Redrive => {
             update.value(":status", number(codec.statuses.code(Status::Pending))).value(":zero", number(0));
-            update.set("#status = :status, attempts = :zero").remove("due_time, expire_at");
+            update.set("#status = :status, attempts = :zero").remove(attr::EXPIRE_AT);
+            update.set_or_remove(attr::DUE_TIME, ":due_time", due_time);
         }
         Operation::Ignore => {
             update.value(":status", number(codec.statuses.code(Status::Ignored)));
-            update.set("#status = :status").remove("due_time");
+            update.set("#status = :status").set_or_remove(attr::DUE_TIME, ":due_time", due_time);
             update.set_or_remove(attr::EXPIRE_AT, ":expire_at", write.expire_at.map(seconds));
         }
-        Operation::Unlock => {}
+        Operation::Unlock => {
+            if due_time.is_some() {
+                update.set_or_remove(attr::DUE_TIME, ":due_time", due_time);
+            }
+        }
     }
     update
 }
@@ -299,8 +337,9 @@ pub(crate) fn operate(write: &Operate, codec: &Codec) -> Update {
 /// still the one that was loaded. Attributes that are not the record's are left alone.
 pub(crate) fn dump(mut item: Item, loaded: Option<Version>, codec: &Codec) -> Update {
     let mut update = Update::default();
-    // The index's own attribute is not part of a record.
-    for (number, attribute) in ATTRIBUTES.iter().filter(|name| **name != attr::SHARD).enumerate() {
+    // Without an index, its own attribute is nobody's business.
+    let ours = |name: &&&str| codec.index.is_some() || **name != attr::SHARD;
+    for (number, attribute) in ATTRIBUTES.iter().filter(ours).enumerate() {
         let (name, value) = (format!("#a{number}"), format!(":a{number}"));
         update.name(&name, attribute).set_or_remove(&name, &value, item.remove(*attribute));
     }

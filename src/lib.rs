@@ -81,6 +81,7 @@ mod error;
 mod expression;
 mod lease;
 pub mod protocol;
+mod query;
 mod record;
 mod schema;
 mod status;
@@ -93,6 +94,7 @@ pub use client::{NewTask, Recorded, RunError, TrackerClient, TrackerClientBuilde
 pub use error::{Error, ErrorKind};
 pub use lease::Lease;
 pub use protocol::{Refusal, StartOptions};
+pub use query::{Page, Progress, Query, Reindexed, Stats, TaskRef};
 pub use record::{
     AttemptError, InvalidLockToken, InvalidTaskId, LockToken, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES,
     MAX_TYPE_BYTES, RawData, TaskId, Tracker,

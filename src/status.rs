@@ -106,11 +106,12 @@ impl fmt::Display for Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusSet(Arc<Inner>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Inner {
     codes: [u32; 6],
     names: [String; 6],
     previous: Option<StatusSet>,
+    indexes_succeeded: bool,
 }
 
 /// Why codes and names do not make a [`StatusSet`].
@@ -152,7 +153,26 @@ impl StatusSet {
             codes: states.map(|(code, _)| code),
             names: states.map(|(_, name)| name.to_owned()),
             previous: None,
+            indexes_succeeded: false,
         })))
+    }
+
+    /// The same set, whose succeeded tasks stay in the index: for a stage that others follow, whose workers look for them
+    /// there, and for lists of what is done. It costs one write unit more for each success.
+    #[must_use]
+    pub fn index_succeeded(self) -> Self {
+        Self(Arc::new(Inner { indexes_succeeded: true, ..self.0.as_ref().clone() }))
+    }
+
+    /// Whether tasks in this state are in the index, where one is kept: all but those that have succeeded, unless
+    /// [`index_succeeded`](Self::index_succeeded) says otherwise.
+    #[must_use]
+    pub fn is_indexed(&self, status: Status) -> bool {
+        match status {
+            Status::Succeeded => self.0.indexes_succeeded,
+            Status::Other(_) => false,
+            _ => true,
+        }
     }
 
     /// The same set as a stage that follows `previous` on the same item.
@@ -168,7 +188,7 @@ impl StatusSet {
             }
             stage = earlier.0.previous.as_ref();
         }
-        Ok(Self(Arc::new(Inner { codes: self.0.codes, names: self.0.names.clone(), previous: Some(previous.clone()) })))
+        Ok(Self(Arc::new(Inner { previous: Some(previous.clone()), ..self.0.as_ref().clone() })))
     }
 
     /// The number that stands for `status` in the item.
@@ -212,6 +232,7 @@ impl Default for StatusSet {
             codes: Status::ALL.map(Status::code),
             names: Status::ALL.map(|status| status.name().to_owned()),
             previous: None,
+            indexes_succeeded: false,
         }))
     }
 }

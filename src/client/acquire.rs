@@ -29,7 +29,7 @@ pub(super) async fn acquire(
     let mut write = request(context, &options).map_err(|error| error.about(&id))?;
     let deadline = deadline(context, &write);
     for _ in 0..MAX_ROUNDS {
-        let update = expression::acquire(&write, &context.codec);
+        let update = expression::acquire(&write, &id, &context.codec);
         let want = Want { item: true, within: Some(deadline.saturating_sub(context.clock.monotonic())) };
         let (verdict, record) = match context.table.update("start it", &id, update, want).await? {
             Written::Done(item) => match context.decode_written(&id, item) {
@@ -47,6 +47,7 @@ pub(super) async fn acquire(
             (Verdict::Refuse(refusal), record) => return Err(refuse(refusal, record, &id)),
             (Verdict::Exhaust(mut exhaust), Some(record)) => {
                 exhaust.expire_at = context.expire_at(exhaust.now);
+                exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
                 if let Some(record) = mark_exhausted(context, &exhaust, record).await? {
                     return Err(refuse(Refusal::Exhausted, Some(record), &id));
                 }
@@ -67,6 +68,7 @@ fn request(context: &Context, options: &StartOptions) -> Result<Acquire, Error> 
         skew: context.skew,
         max_attempts: context.max_attempts,
         previous_succeeded: context.codec.statuses.previous_succeeded(),
+        indexed: context.codec.index.is_some(),
     };
     let request = Acquire::new(options, LockToken::random(), terms);
     super::builder::check_lease(request.lease, request.skew)?;
@@ -110,8 +112,8 @@ async fn mark_exhausted(
     record: Tracker<RawData>,
 ) -> Result<Option<Tracker<RawData>>, Error> {
     let exhausted = write.apply(record.clone(), context.error_history).into_stored();
-    let update =
-        expression::exhaust(write, &exhausted.errors, &context.codec).map_err(|error| error.about(&record.id))?;
+    let update = expression::exhaust(write, &record.id, &exhausted.errors, &context.codec)
+        .map_err(|error| error.about(&record.id))?;
     match context.table.update("mark it exhausted", &record.id, update, Want::default()).await? {
         Written::Done(_) => {
             tracing::info!(attempts = record.attempts, "no attempts are left: exhausted");
@@ -137,10 +139,10 @@ async fn let_go(context: &Context, write: &Acquire, id: &TaskId, error: Error) -
         status: Status::Failed,
         attempts: None,
         errors: None,
-        due_time: None,
+        due_time: context.due_time(Status::Failed, None, write.now),
         expire_at: None,
     };
-    let ended = match expression::end(&end, None, &context.codec) {
+    let ended = match expression::end(&end, id, None, &context.codec) {
         Ok(update) => context.table.update("let go of it", id, update, Want::default()).await.map(drop),
         Err(error) => Err(error),
     };

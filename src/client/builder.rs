@@ -6,12 +6,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use super::TrackerClient;
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::check_namespace;
-use crate::schema::{ATTRIBUTES, Codec, Data, KeySchema};
+use crate::schema::{ATTRIBUTES, Codec, Data, Index, KeySchema, MAX_SHARDS};
 use crate::status::StatusSet;
 use crate::table::{RequestPolicy, Table};
 use crate::time::{Clock, SystemClock};
@@ -53,6 +55,7 @@ pub struct TrackerClientBuilder<D> {
     skew: Duration,
     statuses: StatusSet,
     key: KeySchema,
+    index: Option<Index>,
     retention: Option<Duration>,
     error_history: usize,
     heartbeat: Option<Duration>,
@@ -75,6 +78,7 @@ impl<D: Data> TrackerClientBuilder<D> {
             skew: Duration::from_secs(1),
             statuses: StatusSet::default(),
             key: KeySchema { partition: "id".to_owned(), sort: None },
+            index: None,
             retention: None,
             error_history: 10,
             heartbeat: None,
@@ -134,6 +138,18 @@ impl<D: Data> TrackerClientBuilder<D> {
     /// The name of the table's sort key, a string, and the value that every tracker has there. None by default.
     pub fn sort_key(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.key.sort = Some((name.into(), value.into()));
+        self
+    }
+
+    /// Keeps the index, from which tasks are listed, counted and worked off, with each state spread over so many shards: from
+    /// 1 to 1024. None is kept by default, and no attribute of one written.
+    ///
+    /// Take one shard for each 500 tasks that are taken in a second. All clients of a table should say the same; to have more,
+    /// say so to [`create_table`](TrackerClient::create_table) first, then to those who write. What is in the shards
+    /// that there were stays there and is found. The index doubles what a task costs to write: 3 write units to take it, 2 to
+    /// end it, 3 to extend its lease.
+    pub fn index(mut self, shards: u16) -> Self {
+        self.index = Some(Index { shards });
         self
     }
 
@@ -204,6 +220,9 @@ impl<D: Data> TrackerClientBuilder<D> {
         check_max_attempts(self.max_attempts)?;
         check_heartbeat(self.heartbeat, self.lease)?;
         check_key(&self.key)?;
+        if let Some(index) = self.index {
+            check((1..=MAX_SHARDS).contains(&index.shards), "the index must have from 1 to 1024 shards")?;
+        }
         if let Some(retention) = self.retention {
             let sensible = (Duration::from_secs(1)..=LONGEST).contains(&retention);
             check(sensible, "the retention must be from one second to ten years")?;
@@ -212,7 +231,7 @@ impl<D: Data> TrackerClientBuilder<D> {
         check(sensible, "the history of errors must be from 1 to 50")?;
         let context = Context {
             table: Table::new(self.client, self.table, self.key.clone(), self.requests),
-            codec: Codec { key: self.key, statuses: self.statuses },
+            codec: Codec { key: self.key, statuses: self.statuses, index: self.index },
             namespace: self.namespace,
             lease: self.lease,
             max_attempts: self.max_attempts,
@@ -224,6 +243,7 @@ impl<D: Data> TrackerClientBuilder<D> {
             backoff: self.backoff,
             outcome_patience: self.outcome_patience,
             clock: self.clock,
+            shards: OnceCell::new(),
         };
         Ok(TrackerClient { context: Arc::new(context), data: PhantomData })
     }

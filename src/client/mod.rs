@@ -51,7 +51,7 @@ use crate::table::{Want, Written};
 /// # Ok(()) }
 /// ```
 pub struct TrackerClient<D> {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     data: PhantomData<fn() -> D>,
 }
 
@@ -88,15 +88,16 @@ impl<D: Data> TrackerClient<D> {
         &self.context.namespace
     }
 
-    /// Makes the table, with payment per request and TTL on, and waits until it can be used. Returns whether this call
-    /// made it; a table that exists is left as it is, but for a TTL that is off.
+    /// Makes the table, with payment per request, TTL on and the [index](TrackerClientBuilder::index) where this client keeps
+    /// one, and waits until it can be used. Returns whether this call made it; a table that exists is left as it is, but for a
+    /// TTL that is off, an index that is missing, and a number of shards that is lower.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`]: a table of that name exists, and has another key or its TTL on another attribute.
     /// Else what DynamoDB refuses.
     pub async fn create_table(&self) -> Result<bool, Error> {
-        self.context.table.create().await
+        self.context.table.create(self.context.codec.index).await
     }
 
     /// Makes a pending task. Takes an id, or a [`NewTask`] with data and due time.
@@ -151,7 +152,7 @@ impl<D: Data> TrackerClient<D> {
         let id = self.id(&task.id)?;
         let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
         let mut record = Tracker::new(id, (), self.context.max_attempts, self.context.now());
-        record.due_time = task.due;
+        record.due_time = self.context.due_time(record.status, task.due, record.create_time);
         let record = record.into_stored();
         let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&record.id))?;
         Ok((record, item))
@@ -272,13 +273,17 @@ impl<D: Data> TrackerClient<D> {
             return Err(Error::new(ErrorKind::InvalidArgument, message).about(&id));
         }
         let data = to_value(&tracker.data).map_err(|error| error.about(&id))?;
-        let before = (tracker.update_time, tracker.step);
+        let before = (tracker.update_time, tracker.step, tracker.due_time);
+        if let Some(index) = &self.context.codec.index {
+            tracker.due_time =
+                index.due_time_of(tracker, &self.context.codec.statuses, self.context.at_once(self.context.now()));
+        }
         // The step tells two dumps of one record in the same millisecond apart.
         (tracker.update_time, tracker.step) = (self.context.now(), tracker.step.saturating_add(1));
         let written = self.write_whole(tracker, Some(data), seen).await;
         match &written {
             Ok(()) => tracker.loaded = Loaded(Some(tracker.version())),
-            Err(_) => (tracker.update_time, tracker.step) = before,
+            Err(_) => (tracker.update_time, tracker.step, tracker.due_time) = before,
         }
         written.map_err(|error| error.about(&id))
     }

@@ -82,8 +82,9 @@ impl<D: Data> TrackerClient<D> {
             return Err(illegal(seen, operation));
         }
         let now = self.context.now();
-        let write = Operate::on(seen, operation, now, self.context.expire_at(now));
-        let update = expression::operate(&write, &self.context.codec);
+        let mut write = Operate::on(seen, operation, now, self.context.expire_at(now));
+        write.due_time = self.context.due_time(write.status_after(), None, now);
+        let update = expression::operate(&write, id, &self.context.codec);
         let want = Want { item: true, within: None };
         let record = match self.context.table.update(operation.name(), id, update, want).await? {
             Written::Done(item) => self.context.decode_written(id, item)?,

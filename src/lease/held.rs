@@ -239,7 +239,13 @@ impl Held {
     fn next_step(&self, expires: Option<DateTime<Utc>>) -> Extend {
         let mut state = self.state();
         state.step = state.step.saturating_add(1);
-        Extend { token: self.token, now: self.context.now(), step: state.step, expires }
+        Extend {
+            token: self.token,
+            now: self.context.now(),
+            step: state.step,
+            expires,
+            indexed: self.context.codec.index.is_some(),
+        }
     }
 
     /// Returns whether it is in. It is not where another process, which was given the lock, has used its number: then we count
@@ -302,6 +308,7 @@ impl Held {
         self.state().unsaved = None;
         let end = self.ending(Status::Pending, None);
         let due_time = after.map(|after| to_millis(plus(end.now, after)));
+        let due_time = self.context.due_time(Status::Pending, due_time, end.now);
         self.end(End { attempts, due_time, ..end }, writes).await
     }
 
@@ -321,6 +328,7 @@ impl Held {
     fn ending(&self, status: Status, error: Option<&WorkError>) -> End {
         let now = self.context.now();
         let due_time = error.filter(|_| status == Status::Failed).and_then(|error| self.due_after(error, now));
+        let due_time = self.context.due_time(status, due_time, now);
         let error = error.map(|error| error.to_attempt_error(self.attempt, now));
         let history = self.context.error_history;
         End {
@@ -376,7 +384,8 @@ impl Held {
         let _turn = self.writing.lock().await;
         let write = &outcome.end;
         let data = self.state().unsaved.clone();
-        let update = expression::end(write, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
+        let update =
+            expression::end(write, &self.id, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
         self.check("record its outcome")?;
         self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
         let actions = actions(&outcome.writes, &self.request_token(u32::MAX));

@@ -18,6 +18,8 @@ pub struct Extend {
     pub step: u32,
     /// The new end of the lease; `None` leaves it, as a checkpoint does.
     pub expires: Option<DateTime<Utc>>,
+    /// Whether the index is kept, where a task in progress stands at its lease's end.
+    pub indexed: bool,
 }
 
 impl Extend {
@@ -34,6 +36,9 @@ impl Extend {
         record.update_time = self.now;
         if self.expires.is_some() {
             record.lock_expire_time = self.expires;
+            if self.indexed {
+                record.due_time = self.expires;
+            }
         }
         record
     }

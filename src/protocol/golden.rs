@@ -102,6 +102,7 @@ fn options() -> [(&'static str, StartOptions); 10] {
 
 fn acquire(options: &StartOptions, previous: bool) -> Acquire {
     let terms = Terms {
+        indexed: false,
         now: now(),
         lease: Duration::from_secs(60),
         skew: Duration::from_secs(1),
@@ -211,7 +212,7 @@ fn table() -> String {
             );
         }
         for step in [1, 2, 3] {
-            let write = Extend { token: OURS, now: now(), step, expires: (step != 3).then(|| at(9)) };
+            let write = Extend { token: OURS, now: now(), step, expires: (step != 3).then(|| at(9)), indexed: false };
             let told = (write.permits(Some(&record)), write.is_in(Some(&record)));
             line(
                 &format!("extend {step}, {name}"),
@@ -248,7 +249,7 @@ fn table() -> String {
     for (what, end) in ends() {
         line(&format!("end {what}, absent"), format!("{} {}", end.permits(absent), end.is_in(absent)));
     }
-    let extend = Extend { token: OURS, now: now(), step: 1, expires: None };
+    let extend = Extend { token: OURS, now: now(), step: 1, expires: None, indexed: false };
     line("extend, absent", format!("{} {}", extend.permits(absent), extend.is_in(absent)));
     for kept in [1, 2, 3, 9] {
         let history = End::history(vec![error("1"), error("2")], &error("3"), kept);

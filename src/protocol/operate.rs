@@ -62,6 +62,8 @@ pub struct Operate {
     pub lock: Option<LockToken>,
     /// The generation that was seen.
     pub generation: u64,
+    /// Where it stands in the index, if that is kept.
+    pub due_time: Option<DateTime<Utc>>,
     /// When DynamoDB may delete the item.
     pub expire_at: Option<DateTime<Utc>>,
 }
@@ -75,7 +77,8 @@ impl Operate {
         now: DateTime<Utc>,
         expire_at: Option<DateTime<Utc>>,
     ) -> Self {
-        Self { operation, now, status: seen.status, lock: seen.lock, generation: seen.generation, expire_at }
+        let (status, lock, generation) = (seen.status, seen.lock, seen.generation);
+        Self { operation, now, status, lock, generation, due_time: None, expire_at }
     }
 
     /// Whether DynamoDB would take this write on `record`.
@@ -95,14 +98,14 @@ impl Operate {
         match self.operation {
             Operation::Redrive => {
                 record.attempts = 0;
-                record.due_time = None;
+                record.due_time = self.due_time;
                 record.expire_at = None;
             }
             Operation::Ignore => {
-                record.due_time = None;
+                record.due_time = self.due_time;
                 record.expire_at = self.expire_at;
             }
-            Operation::Unlock => {}
+            Operation::Unlock => record.due_time = self.due_time.or(record.due_time),
         }
         record
     }
@@ -116,7 +119,8 @@ impl Operate {
             && record.lock.is_none()
     }
 
-    fn status_after(&self) -> Status {
+    /// The state that it leads to.
+    pub(crate) fn status_after(&self) -> Status {
         match self.operation {
             Operation::Redrive => Status::Pending,
             Operation::Ignore => Status::Ignored,

@@ -141,6 +141,8 @@ pub struct Acquire {
     pub at_most_once: bool,
     /// The code of the previous stage's success.
     pub previous_succeeded: Option<u32>,
+    /// Whether the index is kept, where a task in progress stands at its lease's end.
+    pub indexed: bool,
     /// Which of the three ways to take it.
     pub path: Path,
 }
@@ -158,6 +160,8 @@ pub struct Terms {
     pub max_attempts: u32,
     /// The code of the previous stage's success, where there is a previous stage.
     pub previous_succeeded: Option<u32>,
+    /// Whether the index is kept.
+    pub indexed: bool,
 }
 
 /// The ways to take a task. All but the first follow a refusal, whose record they are bound to.
@@ -258,6 +262,7 @@ impl Acquire {
             only_existing: options.only_existing || terms.previous_succeeded.is_some(),
             at_most_once: options.at_most_once,
             previous_succeeded: terms.previous_succeeded,
+            indexed: terms.indexed,
             path: Path::Ordinary,
         }
     }
@@ -361,7 +366,7 @@ impl Acquire {
         record.lock_owner = self.owner.clone();
         record.lock_time = Some(self.now);
         record.lock_expire_time = Some(self.expires());
-        record.due_time = None;
+        record.due_time = self.indexed.then(|| self.expires());
         record.expire_at = None;
         record
     }
@@ -447,6 +452,8 @@ pub struct Exhaust {
     pub lock_expire_time: Option<DateTime<Utc>>,
     /// What is added to the history, where an attempt was abandoned.
     pub error: Option<AttemptError>,
+    /// Where it stands in the index, if that is kept.
+    pub due_time: Option<DateTime<Utc>>,
     /// When DynamoDB may delete the item.
     pub expire_at: Option<DateTime<Utc>>,
 }
@@ -465,6 +472,7 @@ impl Exhaust {
             lock: record.lock,
             lock_expire_time: record.lock_expire_time,
             error: (record.status == Status::InProgress).then(error),
+            due_time: None,
             expire_at: None,
         }
     }
@@ -486,7 +494,7 @@ impl Exhaust {
         record.unlock_it();
         record.status = Status::Exhausted;
         record.update_time = self.now;
-        record.due_time = None;
+        record.due_time = self.due_time;
         record.expire_at = self.expire_at;
         if let Some(error) = &self.error {
             record.errors = super::End::history(record.errors, error, history);

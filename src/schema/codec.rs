@@ -3,16 +3,18 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
-use super::{Item, KeySchema, attr};
+use super::{Index, Item, KeySchema, attr};
 use crate::error::{Error, ErrorKind};
 use crate::record::{AttemptError, Loaded, LockToken, RawData, TaskId, Tracker};
-use crate::status::StatusSet;
+use crate::status::{Status, StatusSet};
 
 /// What is needed to read and write items.
 #[derive(Clone, Debug)]
 pub(crate) struct Codec {
     pub(crate) key: KeySchema,
     pub(crate) statuses: StatusSet,
+    /// Where it is kept.
+    pub(crate) index: Option<Index>,
 }
 
 impl Codec {
@@ -58,6 +60,11 @@ impl Codec {
         Ok(record.into_stored())
     }
 
+    /// The partition of the index that a task in this state is in; `None` where it is in none.
+    pub(crate) fn partition_of(&self, id: &TaskId, status: Status) -> Option<String> {
+        self.index.as_ref()?.partition_of(id, status, &self.statuses)
+    }
+
     /// The item of a record with this data, its key included. What is absent in the record is absent in the item.
     pub(crate) fn encode<D>(&self, record: &Tracker<D>, data: Option<AttributeValue>) -> Result<Item, Error> {
         let mut item = self.key.key(&record.id);
@@ -77,6 +84,7 @@ impl Codec {
             (attr::LOCK_EXPIRE_TIME, record.lock_expire_time.map(millis)),
             (attr::DATA, data),
             (attr::ERRORS, (!record.errors.is_empty()).then(|| encode_errors(&record.errors)).transpose()?),
+            (attr::SHARD, self.partition_of(&record.id, record.status).map(AttributeValue::S)),
             (attr::DUE_TIME, record.due_time.map(millis)),
             (attr::EXPIRE_AT, record.expire_at.map(seconds)),
         ] {
@@ -196,7 +204,7 @@ mod tests {
 
     fn codec() -> Codec {
         let key = KeySchema { partition: "id".to_owned(), sort: Some(("sk".to_owned(), "TRACKER".to_owned())) };
-        Codec { key, statuses: StatusSet::default() }
+        Codec { key, statuses: StatusSet::default(), index: None }
     }
 
     /// A time that an item can hold, in whole milliseconds.

@@ -2,6 +2,7 @@
 
 mod codec;
 mod definition;
+mod index;
 mod raw;
 
 use std::collections::HashMap;
@@ -13,7 +14,8 @@ pub use raw::Data;
 pub(crate) use raw::{ITEM_TOO_LARGE, size_of, to_value};
 
 pub(crate) use codec::{Codec, encode_errors, millis, number, seconds, string};
-pub(crate) use definition::create_table_request;
+pub(crate) use definition::{add_index, create_table_request};
+pub(crate) use index::{INDEX, Index, MAX_SHARDS, hash, partition};
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -34,7 +36,7 @@ pub(crate) mod attr {
     pub(crate) const LOCK_EXPIRE_TIME: &str = "lock_expire_time";
     pub(crate) const DATA: &str = "data";
     pub(crate) const ERRORS: &str = "errors";
-    /// Kept for the index, which this version does not have.
+    /// The index's partition key.
     pub(crate) const SHARD: &str = "shard";
     pub(crate) const DUE_TIME: &str = "due_time";
     pub(crate) const EXPIRE_AT: &str = "expire_at";

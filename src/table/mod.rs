@@ -2,7 +2,9 @@
 
 mod failure;
 mod policy;
+mod read;
 mod repeats;
+mod settings;
 mod setup;
 mod transact;
 
@@ -16,6 +18,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 pub use policy::RequestPolicy;
+pub(crate) use read::{MAX_BATCH, Slice};
 pub(crate) use transact::Actions;
 
 use crate::error::Error;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{TableStatus, TimeToLiveSpecification, TimeToLiveStatus};
+use aws_sdk_dynamodb::types::{IndexStatus, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus};
 
 use super::{Table, send};
 use crate::error::{Error, ErrorKind};
-use crate::schema::{attr, create_table_request};
+use crate::schema::{INDEX, Index, add_index, attr, create_table_request};
 
 /// How often the table's state is looked at while it is being made. The SDK's own waiter stalls for 20 seconds or more.
 const POLL: Duration = Duration::from_millis(200);
@@ -18,16 +19,23 @@ impl Table {
     /// Makes the table and turns its TTL on, unless that has been done. Waits until it can be used.
     ///
     /// Returns whether this call made it.
-    pub(crate) async fn create(&self) -> Result<bool, Error> {
-        let made = self.request_table().await?;
-        self.wait_until_active().await?;
+    pub(crate) async fn create(&self, index: Option<Index>) -> Result<bool, Error> {
+        let made = self.request_table(index.is_some()).await?;
+        let table = self.wait_until_active().await?;
+        self.check_key(table.key_schema())?;
+        if let Some(index) = index {
+            if table.global_secondary_indexes().iter().all(|found| found.index_name() != Some(INDEX)) {
+                self.add_index().await?;
+            }
+            self.raise_shards(index.shards).await?;
+        }
         self.turn_ttl_on().await?;
         tracing::info!(table = self.name, made, "the table is ready");
         Ok(made)
     }
 
-    async fn request_table(&self) -> Result<bool, Error> {
-        let request = create_table_request(&self.client, &self.name, &self.key);
+    async fn request_table(&self, indexed: bool) -> Result<bool, Error> {
+        let request = create_table_request(&self.client, &self.name, &self.key, indexed).map_err(not_built)?;
         match send!(self, request.customize(), None) {
             Ok(_) => Ok(true),
             // It exists, or somebody is making it at this moment.
@@ -38,14 +46,35 @@ impl Table {
         }
     }
 
-    async fn wait_until_active(&self) -> Result<(), Error> {
+    /// Adds the index to a table that was made without, and waits until DynamoDB has filled it with what is there.
+    async fn add_index(&self) -> Result<(), Error> {
+        let (index, attributes) = add_index().map_err(not_built)?;
+        let table = self.wait_until_active().await?;
+        let request = self
+            .client
+            .update_table()
+            .table_name(&self.name)
+            .global_secondary_index_updates(index)
+            // Those of the key must be said again.
+            .set_attribute_definitions(Some([table.attribute_definitions(), &attributes].concat()));
+        match send!(self, request.customize(), None) {
+            Ok(_) => {}
+            // Somebody else adds it at this moment.
+            Err(error) if error.message().is_some_and(|message| message.contains("already exists")) => {}
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {}
+            Err(error) => return Err(super::failure::failure("add the index", &self.name, error)),
+        }
+        tracing::info!(table = self.name, "added the index");
+        self.wait_until_active().await.map(drop)
+    }
+
+    /// Waits until table and index can be used.
+    async fn wait_until_active(&self) -> Result<TableDescription, Error> {
         for _ in 0..POLLS {
             match send!(self, self.client.describe_table().table_name(&self.name).customize(), None) {
                 Ok(answer) => {
-                    let usable = [TableStatus::Active, TableStatus::Updating];
-                    let status = answer.table().and_then(|table| table.table_status());
-                    if status.is_some_and(|status| usable.contains(status)) {
-                        return self.check_key(answer.table().map(|table| table.key_schema()).unwrap_or_default());
+                    if let Some(table) = answer.table.filter(is_usable) {
+                        return Ok(table);
                     }
                 }
                 // Right after its creation, a table may not be known everywhere yet (*DescribeTable*, Amazon DynamoDB API
@@ -109,4 +138,16 @@ impl Table {
         );
         Err(Error::new(ErrorKind::InvalidArgument, message))
     }
+}
+
+/// The table, and our index where it is there. Others' indexes are theirs to wait for.
+fn is_usable(table: &TableDescription) -> bool {
+    let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(INDEX));
+    matches!(table.table_status(), Some(TableStatus::Active | TableStatus::Updating))
+        && index.is_none_or(|index| matches!(index.index_status(), Some(IndexStatus::Active | IndexStatus::Updating)))
+}
+
+/// It can't happen, since nothing that is required is left out.
+fn not_built(error: BuildError) -> Error {
+    Error::new(ErrorKind::Service, "the SDK takes no such table").with_source(error)
 }

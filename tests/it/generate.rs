@@ -184,6 +184,7 @@ impl Start {
 /// The request that a start with these options makes, but for its token, which is fresh.
 pub(crate) fn request(options: &StartOptions, now: DateTime<Utc>) -> Acquire {
     let terms = Terms {
+        indexed: false,
         now,
         lease: Duration::from_millis(LEASE as u64),
         skew: Duration::from_millis(SKEW as u64),

@@ -19,6 +19,7 @@ mod lost_answers;
 mod operators;
 mod outcomes;
 mod property;
+mod query;
 mod quickstart;
 mod races;
 mod requests;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
             crash::tests,
             faults::tests,
             table::tests,
+            query::tests,
             cli::tests,
         ] {
             trials.extend(tests(backend));

@@ -116,7 +116,7 @@ async fn writes_under_a_lock_agree_with_the_rules(bed: Bed) {
 
 /// Whether the holder is told that it is in, and the record that is left.
 fn by_the_rules(lease: &Lease<u32>, act: Act, record: Tracker<u32>, now: DateTime<Utc>) -> (bool, Tracker<u32>) {
-    let extend = |expires| Extend { token: lease.token(), now, step: 1, expires };
+    let extend = |expires| Extend { token: lease.token(), now, step: 1, expires, indexed: false };
     let end = |status: Status, attempts, expire_at| {
         let errors = (status == Status::Failed).then(|| vec![error_of(now)]);
         End { token: lease.token(), now, status, attempts, errors, due_time: None, expire_at }

@@ -133,6 +133,7 @@ impl Request {
 
 fn acquire(token: Token, now: Ticks, way: Way, limit: u32, mutant: Option<Mutant>) -> Acquire {
     let terms = Terms {
+        indexed: false,
         now: time(now),
         lease: length(LEASE),
         skew: length(if mutant == Some(Mutant::NoSkew) { 0 } else { SKEW }),
@@ -189,6 +190,7 @@ fn start(acquire: Acquire, record: Option<Tracker<()>>, mutant: Option<Mutant>) 
 
 fn exhaust(now: Ticks, generation: u8, lock: Option<Token>, expiry: Option<Ticks>) -> Exhaust {
     Exhaust {
+        due_time: None,
         now: time(now),
         status: Status::InProgress,
         generation: generation.into(),
@@ -206,8 +208,13 @@ fn extend(
     record: Option<Tracker<()>>,
     mutant: Option<Mutant>,
 ) -> (Option<Tracker<()>>, Answer) {
-    let write =
-        Extend { token: lock_token(token), now: time(now), step: step.into(), expires: Some(time(now + LEASE)) };
+    let write = Extend {
+        token: lock_token(token),
+        now: time(now),
+        step: step.into(),
+        expires: Some(time(now + LEASE)),
+        indexed: false,
+    };
     let any_step = Extend { step: u32::MAX, ..write.clone() };
     let permitted =
         write.permits(record.as_ref()) || (mutant == Some(Mutant::NoStep) && any_step.permits(record.as_ref()));

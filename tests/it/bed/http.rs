@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Throttled,
     /// It is refused, since its sender may not do it.
     Denied,
+    /// None of the keys of a batch is got to.
+    Unprocessed,
     /// A transaction is refused, since another one is under way.
     Conflict,
 }
@@ -241,6 +243,11 @@ async fn answer(
         Fault::Failed => Ok(refusal(500, "InternalServerError")),
         Fault::Throttled => Ok(refusal(400, "ThrottlingException")),
         Fault::Denied => Ok(refusal(400, "AccessDeniedException")),
+        Fault::Unprocessed => {
+            let body: serde_json::Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
+            let body = serde_json::json!({"Responses": {}, "UnprocessedKeys": body["RequestItems"]});
+            Ok(HttpResponse::new(200.try_into().expect("a status"), SdkBody::from(body.to_string())))
+        }
         Fault::Conflict => {
             let mut response = refusal(400, "TransactionCanceledException");
             let reasons =

@@ -1,4 +1,4 @@
-//! Counts the capacity that updates take, by asking DynamoDB for it in each.
+//! Counts the capacity that updates and puts take, by asking DynamoDB for it in each.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,16 +7,21 @@ use aws_sdk_dynamodb::config::interceptors::{
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 
-/// The write units of each update that succeeded, in their order.
+/// The write units of each write that succeeded, in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Arc<Mutex<Vec<f64>>>);
 
 impl Meter {
     pub(crate) fn units(&self) -> Vec<f64> {
         self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap().clear();
     }
 }
 
@@ -34,6 +39,9 @@ impl Intercept for Meter {
         if let Some(input) = context.input_mut().downcast_mut::<UpdateItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
+        if let Some(input) = context.input_mut().downcast_mut::<PutItemInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+        }
         Ok(())
     }
 
@@ -43,8 +51,10 @@ impl Intercept for Meter {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let output = context.output_or_error().ok().and_then(|output| output.downcast_ref::<UpdateItemOutput>());
-        if let Some(capacity) = output.and_then(|output| output.consumed_capacity()) {
+        let output = context.output_or_error().ok();
+        let update = output.and_then(|output| output.downcast_ref::<UpdateItemOutput>()?.consumed_capacity());
+        let put = output.and_then(|output| output.downcast_ref::<PutItemOutput>()?.consumed_capacity());
+        if let Some(capacity) = update.or(put) {
             self.0.lock().unwrap().extend(capacity.capacity_units());
         }
         Ok(())

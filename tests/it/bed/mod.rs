@@ -20,6 +20,9 @@ use http::FaultyHttp;
 /// items by the real clock.
 const BEGINNING: i64 = 4_102_444_800;
 
+/// How many shards the index of a test's table has. A client keeps the index only if it is built to.
+pub(crate) const SHARDS: u16 = 4;
+
 /// A DynamoDB that the suite runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -79,7 +82,14 @@ impl Bed {
             table: format!("test-{}", uuid::Uuid::new_v4()),
             _embedded: embedded,
         };
-        bed.builder::<()>().build().unwrap().create_table().await.map_err(|error| format!("{error:?}"))?;
+        // With the index from the beginning: DynamoDB Local takes seconds to add one.
+        bed.builder::<()>()
+            .index(SHARDS)
+            .build()
+            .unwrap()
+            .create_table()
+            .await
+            .map_err(|error| format!("{error:?}"))?;
         bed.http.forget();
         Ok(bed)
     }
