@@ -73,6 +73,7 @@
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod backoff;
+mod bulk;
 mod client;
 mod context;
 #[cfg(feature = "embedded")]
@@ -88,8 +89,10 @@ mod status;
 mod table;
 mod time;
 mod work_error;
+mod worker;
 
 pub use backoff::Backoff;
+pub use bulk::BulkReport;
 pub use client::{NewTask, Recorded, RunError, TrackerClient, TrackerClientBuilder};
 pub use error::{Error, ErrorKind};
 pub use lease::Lease;
@@ -105,6 +108,7 @@ pub use table::RequestPolicy;
 pub use time::{Clock, ManualClock, Sleep, SystemClock};
 pub use tokio_util::sync::CancellationToken;
 pub use work_error::WorkError;
+pub use worker::{Worker, WorkerEvent, WorkerReport};
 
 /// The README's snippets, which are compiled and run with the documentation's own.
 #[cfg(doctest)]

@@ -99,11 +99,9 @@ impl Merge {
             None if !source.ended => self.dry.push(number),
             None => {}
         }
-        let status = source.status;
-        let id = TaskId::from_key(&key).map_err(|error| Error::new(ErrorKind::Unreadable, error.to_string()))?;
-        self.cursor.passed(number, time, &id);
-        let due_time = DateTime::from_timestamp_millis(time).unwrap_or_default();
-        Ok(Some(TaskRef { id, status, due_time }))
+        let found = task(source.status, (time, key))?;
+        self.cursor.passed(number, time, &found.id);
+        Ok(Some(found))
     }
 
     /// Where to go on; `None` where nothing follows.
@@ -166,4 +164,21 @@ fn start_key(context: &Context, partition: &str, time: i64, id: &TaskId) -> Item
     key.insert(attr::SHARD.to_owned(), AttributeValue::S(partition.to_owned()));
     key.insert(attr::DUE_TIME.to_owned(), number(time));
     key
+}
+
+/// The first tasks of one partition.
+pub(crate) async fn read_slice(
+    context: &Context,
+    status: Status,
+    slice: Slice,
+    limit: usize,
+) -> Result<Vec<TaskRef>, Error> {
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let (items, _) = context.table.query(&slice, limit, None).await?;
+    items.iter().map(|item| key_of(item, &context.codec.key.partition).and_then(|key| task(status, key))).collect()
+}
+
+fn task(status: Status, (time, key): (i64, String)) -> Result<TaskRef, Error> {
+    let id = TaskId::from_key(&key).map_err(|error| Error::new(ErrorKind::Unreadable, error.to_string()))?;
+    Ok(TaskRef { id, status, due_time: DateTime::from_timestamp_millis(time).unwrap_or_default() })
 }

@@ -22,6 +22,7 @@ use crate::schema::Data;
 use crate::status::Status;
 use crate::table::MAX_BATCH;
 use merge::Merge;
+pub(crate) use merge::read_slice;
 
 /// How many tasks a page has where its query does not say.
 const PAGE: usize = 100;

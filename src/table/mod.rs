@@ -8,6 +8,8 @@ mod settings;
 mod setup;
 mod transact;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -34,6 +36,7 @@ pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) key: KeySchema,
     policy: RequestPolicy,
+    repeats: Arc<AtomicU64>,
 }
 
 /// What DynamoDB made of a conditional write.
@@ -70,7 +73,12 @@ use send;
 
 impl Table {
     pub(crate) fn new(client: Client, name: String, key: KeySchema, policy: RequestPolicy) -> Self {
-        Self { client, name, key, policy }
+        Self { client, name, key, policy, repeats: Arc::default() }
+    }
+
+    /// How often requests had to be repeated so far. While it grows, DynamoDB asks for patience.
+    pub(crate) fn pressure(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
     }
 
     /// Reads an item, consistently.
@@ -83,7 +91,7 @@ impl Table {
 
     /// Writes an item that does not exist yet.
     pub(crate) async fn put_new(&self, id: &TaskId, item: Item) -> Result<Written, Error> {
-        let repeats = Repeats::default();
+        let repeats = Repeats::counted_in(&self.repeats);
         let request = self
             .client
             .put_item()
@@ -104,7 +112,7 @@ impl Table {
 
     /// Changes an item under a condition.
     pub(crate) async fn update(&self, action: &str, id: &TaskId, update: Update, want: Want) -> Result<Written, Error> {
-        let repeats = Repeats::default();
+        let repeats = Repeats::counted_in(&self.repeats);
         let request = self
             .client
             .update_item()
@@ -130,7 +138,7 @@ impl Table {
 
     /// Deletes an item under a condition.
     pub(crate) async fn delete(&self, id: &TaskId, condition: Update) -> Result<Written, Error> {
-        let repeats = Repeats::default();
+        let repeats = Repeats::counted_in(&self.repeats);
         let request = self
             .client
             .delete_item()

@@ -1,7 +1,7 @@
 //! Whether the SDK sent a request more than once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -12,12 +12,20 @@ use aws_sdk_dynamodb::error::BoxError;
 /// A write whose answer was lost is sent again, and the second copy finds the item as the first one left it. Where no
 /// token in the item tells, this is how we know that it may have been us.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Repeats(Arc<AtomicU32>);
+pub(super) struct Repeats {
+    tries: Arc<AtomicU32>,
+    /// All repetitions of the table's requests: how hard DynamoDB is pressed.
+    all: Arc<AtomicU64>,
+}
 
 impl Repeats {
+    pub(super) fn counted_in(all: &Arc<AtomicU64>) -> Self {
+        Self { tries: Arc::default(), all: Arc::clone(all) }
+    }
+
     /// Whether the request was sent more than once.
     pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 1
+        self.tries.load(Ordering::Relaxed) > 1
     }
 }
 
@@ -32,7 +40,9 @@ impl Intercept for Repeats {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        if self.tries.fetch_add(1, Ordering::Relaxed) > 0 {
+            self.all.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! DynamoDB Local is started once, on a free port, by the first test that needs it, and is gone when this process is.
 
 mod bed;
+mod bulk;
 mod cli;
 mod crash;
 mod create;
@@ -28,6 +29,7 @@ mod start;
 mod table;
 mod transactions;
 mod transitions;
+mod worker;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
             faults::tests,
             table::tests,
             query::tests,
+            bulk::tests,
+            worker::tests,
             cli::tests,
         ] {
             trials.extend(tests(backend));

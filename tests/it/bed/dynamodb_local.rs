@@ -44,8 +44,16 @@ pub(crate) fn endpoint() -> Result<String, String> {
     server.as_ref().map(|server| server.endpoint.clone()).map_err(Clone::clone)
 }
 
-struct Server {
-    endpoint: String,
+/// Another server, for one test. `None` where the server is somebody else's.
+pub(crate) fn another() -> Result<Option<Server>, String> {
+    match std::env::var("DYNAMODB_LOCAL_ENDPOINT") {
+        Ok(endpoint) if !endpoint.is_empty() => Ok(None),
+        _ => start().map(Some),
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) endpoint: String,
     /// Holds the pipe whose end stops the server.
     _watchdog: Option<Child>,
 }

@@ -63,6 +63,7 @@ pub(crate) struct Bed {
     pub(crate) endpoint: String,
     pub(crate) table: String,
     _embedded: Option<Embedded>,
+    _server: Option<dynamodb_local::Server>,
 }
 
 impl Bed {
@@ -81,6 +82,7 @@ impl Bed {
             endpoint,
             table: format!("test-{}", uuid::Uuid::new_v4()),
             _embedded: embedded,
+            _server: None,
         };
         // With the index from the beginning: DynamoDB Local takes seconds to add one.
         bed.builder::<()>()
@@ -92,6 +94,15 @@ impl Bed {
             .map_err(|error| format!("{error:?}"))?;
         bed.http.forget();
         Ok(bed)
+    }
+
+    /// The same on a server that nobody else uses.
+    pub(crate) async fn on_a_server_of_its_own(self) -> Self {
+        let another = if self._embedded.is_none() { dynamodb_local::another().unwrap() } else { None };
+        match (&self._embedded, another) {
+            (None, Some(server)) => Self { endpoint: server.endpoint.clone(), _server: Some(server), ..self },
+            _ => self,
+        }
     }
 
     /// The SDK's configuration for this backend, through the fault layer.

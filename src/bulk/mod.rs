@@ -1,0 +1,161 @@
+//! Many tasks at once: created, redriven, ignored, deleted.
+
+mod limiter;
+
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, TryStreamExt};
+
+use crate::client::{NewTask, TrackerClient};
+use crate::error::{Error, ErrorKind};
+use crate::query::Query;
+use crate::record::{TaskId, Tracker};
+use crate::schema::Data;
+use limiter::Limiter;
+
+/// How many errors a report keeps.
+const KEPT: usize = 20;
+/// How many tasks of a query are read at once, before they are operated on.
+const BATCH: usize = 100;
+
+/// What became of many tasks.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct BulkReport {
+    /// How many were created, or changed.
+    pub done: u64,
+    /// How many were left as they are: those that exist already, or are not in a state that the operation is for any more.
+    pub skipped: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// The first errors, each of which names its task.
+    pub errors: Vec<Error>,
+}
+
+impl BulkReport {
+    /// Counts a result. An error that the next task would meet as well ends it all.
+    fn add<T>(&mut self, result: Result<T, Error>) -> Result<(), Error> {
+        match result {
+            Ok(_) => self.done += 1,
+            Err(error) if is_general(&error) => return Err(error),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed | ErrorKind::NotFound) =>
+            {
+                self.skipped += 1;
+            }
+            Err(error) => {
+                self.failed += 1;
+                if self.errors.len() < KEPT {
+                    self.errors.push(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Table, credentials or permissions are at fault, not the task.
+fn is_general(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TableNotFound | ErrorKind::Credentials | ErrorKind::AccessDenied)
+}
+
+impl<D: Data> TrackerClient<D> {
+    /// Creates a task for each that the stream gives. One that exists is never overwritten, so a batch that was interrupted
+    /// is simply begun again.
+    ///
+    /// Up to `concurrency` writes are under way at a time, and fewer while DynamoDB asks for patience. The stream is read as
+    /// fast as tasks are created and no faster, so that memory does not grow with the batch.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let builder = dynamo_tracker::TrackerClient::<u32>::builder(store.client()).table("tasks").namespace("demo");
+    /// # let client = builder.index(4).build()?;
+    /// # client.create_table().await?;
+    /// use dynamo_tracker::NewTask;
+    /// use futures_util::stream;
+    ///
+    /// let tasks = (0..100).map(|page| NewTask::new(format!("page-{page}")).data(page));
+    /// let report = client.create_many(stream::iter(tasks), 16).await?;
+    /// assert_eq!((report.done, report.skipped, report.failed), (100, 0, 0));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What would keep every task from being created: no such table, no credentials, no permission. What befalls a single
+    /// task is in the report.
+    pub async fn create_many<S>(&self, tasks: S, concurrency: usize) -> Result<BulkReport, Error>
+    where
+        S: Stream<Item = NewTask<D>>,
+    {
+        self.for_each(tasks.map(Ok), concurrency, async |task| self.create(task).await).await
+    }
+
+    /// Redrives all that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
+    pub async fn redrive_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
+        self.operate_many(query, concurrency, async |seen| self.redrive(&seen).await.map(drop)).await
+    }
+
+    /// Ignores all that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
+    pub async fn ignore_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
+        self.operate_many(query, concurrency, async |seen| self.ignore(&seen).await.map(drop)).await
+    }
+
+    /// Deletes all that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
+    pub async fn delete_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
+        self.operate_many(query, concurrency, async |seen| self.delete(&seen).await).await
+    }
+
+    async fn operate_many(
+        &self,
+        query: Query,
+        concurrency: usize,
+        operate: impl AsyncFn(Tracker<D>) -> Result<(), Error>,
+    ) -> Result<BulkReport, Error> {
+        let found = self.query_stream(query).map_ok(|task| task.id).try_chunks(BATCH);
+        let records = found.map_err(|error| error.1).and_then(|ids: Vec<TaskId>| async move {
+            let records = self.load_many(ids).await?;
+            Ok(futures_util::stream::iter(records).map(Ok))
+        });
+        self.for_each(records.try_flatten(), concurrency, operate).await
+    }
+
+    /// Does something to each, so many at a time, and fewer while DynamoDB asks for patience.
+    async fn for_each<T, R>(
+        &self,
+        tasks: impl Stream<Item = Result<T, Error>>,
+        concurrency: usize,
+        action: impl AsyncFn(T) -> Result<R, Error>,
+    ) -> Result<BulkReport, Error> {
+        let limiter = Arc::new(Limiter::new(concurrency));
+        let pressure = || self.context.table.pressure();
+        let (limiter, action) = (&limiter, &action);
+        let results = tasks.map(|task| async move {
+            let task = task?;
+            let _turn = limiter.turn().await;
+            let before = pressure();
+            let result = action(task).await;
+            limiter.adapt(pressure() > before);
+            Ok::<_, Error>(result)
+        });
+        let mut results = std::pin::pin!(results.buffer_unordered(concurrency.max(1)));
+        let mut report = BulkReport::default();
+        while let Some(result) = results.try_next().await? {
+            report.add(result)?;
+        }
+        Ok(report)
+    }
+}

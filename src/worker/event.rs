@@ -1,0 +1,117 @@
+//! What a worker says of its work.
+
+use crate::error::Error;
+use crate::record::{TaskId, Tracker};
+use crate::status::Status;
+use crate::work_error::WorkError;
+
+/// What happens to a worker's tasks.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WorkerEvent<'a> {
+    /// It has taken a task, and begins to work on it.
+    Started {
+        /// The task.
+        id: &'a TaskId,
+        /// Which attempt it is.
+        attempt: u32,
+    },
+    /// The task is done, and recorded as succeeded.
+    Succeeded {
+        /// The task.
+        id: &'a TaskId,
+    },
+    /// The task failed, and that is recorded: it is failed or exhausted now, or pending where it was given back.
+    Failed {
+        /// The task.
+        id: &'a TaskId,
+        /// The record.
+        tracker: &'a Tracker<()>,
+        /// The handler's error.
+        error: &'a WorkError,
+    },
+    /// Another worker was first, or the task is not due any more. Nothing was done.
+    Refused {
+        /// The task.
+        id: &'a TaskId,
+        /// Why.
+        error: &'a Error,
+    },
+    /// The lease was lost, and the work stopped.
+    LeaseLost {
+        /// The task.
+        id: &'a TaskId,
+        /// Who has it now.
+        error: &'a Error,
+    },
+    /// DynamoDB did not take the start or the outcome. The task is taken again when its lease has ended.
+    NotRecorded {
+        /// The task.
+        id: &'a TaskId,
+        /// Why.
+        error: &'a Error,
+    },
+}
+
+/// What a worker has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Tasks that succeeded.
+    pub succeeded: u64,
+    /// Attempts that failed, panics included.
+    pub failed: u64,
+    /// Attempts that were given back, by their handler or when the worker stopped.
+    pub released: u64,
+    /// Starts that were refused, most of them because another worker was first: what several workers cost each other.
+    pub refused: u64,
+    /// Leases that were lost.
+    pub lease_lost: u64,
+    /// Starts and outcomes that DynamoDB did not take.
+    pub not_recorded: u64,
+}
+
+/// How one task ended.
+pub(super) enum Ended {
+    Succeeded,
+    Failed(Box<Tracker<()>>, WorkError),
+    Refused(Error),
+    LeaseLost(Error),
+    NotRecorded(Error),
+}
+
+impl Ended {
+    pub(super) fn event<'a>(&'a self, id: &'a TaskId) -> WorkerEvent<'a> {
+        match self {
+            Ended::Succeeded => WorkerEvent::Succeeded { id },
+            Ended::Failed(tracker, error) => WorkerEvent::Failed { id, tracker, error },
+            Ended::Refused(error) => WorkerEvent::Refused { id, error },
+            Ended::LeaseLost(error) => WorkerEvent::LeaseLost { id, error },
+            Ended::NotRecorded(error) => WorkerEvent::NotRecorded { id, error },
+        }
+    }
+}
+
+impl WorkerReport {
+    pub(super) fn add(&mut self, ended: &Ended) {
+        let count = match ended {
+            Ended::Succeeded => &mut self.succeeded,
+            Ended::Failed(tracker, _) if tracker.status == Status::Pending => &mut self.released,
+            Ended::Failed(..) => &mut self.failed,
+            Ended::Refused(_) => &mut self.refused,
+            Ended::LeaseLost(_) => &mut self.lease_lost,
+            Ended::NotRecorded(_) => &mut self.not_recorded,
+        };
+        *count += 1;
+    }
+}
+
+/// Calls the hook. The library's own spans and events tell the same to `tracing`.
+pub(super) fn tell(hook: Option<&super::Hook>, event: &WorkerEvent<'_>) {
+    if let WorkerEvent::NotRecorded { id, error } = event {
+        tracing::warn!(task = ?id, "DynamoDB did not take it: {error}");
+    }
+    if let Some(hook) = hook {
+        hook(event);
+    }
+}

@@ -1,0 +1,327 @@
+//! A worker: takes what is due, and runs a handler on it.
+
+mod claims;
+mod event;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use event::{WorkerEvent, WorkerReport};
+
+use crate::backoff::Backoff;
+use crate::client::{RunError, TrackerClient};
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::protocol::StartOptions;
+use crate::query::TaskRef;
+use crate::record::TaskId;
+use crate::schema::Data;
+use crate::status::Status;
+use crate::work_error::WorkError;
+use claims::Claims;
+use event::Ended;
+
+/// With nothing to do, it looks again after so long.
+const IDLE: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// The least of that.
+const IDLE_LEAST: Duration = Duration::from_millis(100);
+
+type Hook = Arc<dyn Fn(&WorkerEvent<'_>) + Send + Sync>;
+
+/// A worker in the making. [`run`](Self::run) runs it.
+///
+/// Any number of workers, in any number of processes, may work on one namespace: the conditional start decides who has a task.
+/// A worker looks into one shard at a time, from a random one on, and takes tasks at random among those that have been due
+/// longest, so that workers seldom want the same.
+///
+/// ```
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+/// # let builder = dynamo_tracker::TrackerClient::<u32>::builder(store.client()).table("tasks").namespace("demo");
+/// # let client = builder.index(4).build()?;
+/// # client.create_table().await?;
+/// for page in 0..20 {
+///     client.create(format!("page-{page}")).await?;
+/// }
+/// let report = client.worker().concurrency(4).until_empty().run(|lease| async move {
+///     println!("working on {}", lease.id());
+///     Ok(())
+/// });
+/// assert_eq!(report.await?.succeeded, 20);
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub struct Worker<D> {
+    client: TrackerClient<D>,
+    concurrency: usize,
+    options: StartOptions,
+    until_empty: bool,
+    stop: CancellationToken,
+    grace: Duration,
+    per_second: Option<f64>,
+    hook: Option<Hook>,
+}
+
+impl<D: Data> TrackerClient<D> {
+    /// A worker on the tasks of this client's namespace, which must keep an [index](crate::TrackerClientBuilder::index).
+    pub fn worker(&self) -> Worker<D> {
+        Worker {
+            client: self.clone(),
+            concurrency: 8,
+            options: StartOptions::new(),
+            until_empty: false,
+            stop: CancellationToken::new(),
+            grace: Duration::from_secs(30),
+            per_second: None,
+            hook: None,
+        }
+    }
+}
+
+impl<D: Data> Worker<D> {
+    /// How many tasks it works on at a time. 8 by default, at least 1.
+    pub fn concurrency(mut self, tasks: usize) -> Self {
+        self.concurrency = tasks.max(1);
+        self
+    }
+
+    /// How its tasks are started. It never makes a task, whatever these say.
+    pub fn start_options(mut self, options: StartOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Ends when there is nothing left to do: nothing due, nothing in progress anywhere, nothing that waits to be tried again.
+    /// Tasks that are scheduled for later are left for later.
+    pub fn until_empty(mut self) -> Self {
+        self.until_empty = true;
+        self
+    }
+
+    /// Stops when this token fires: takes nothing more, and ends when what it works on has ended, or after the grace.
+    pub fn stop_on(mut self, token: CancellationToken) -> Self {
+        self.stop = token;
+        self
+    }
+
+    /// How long what it works on may go on once it was told to stop. 30 seconds by default. What has not ended by then is
+    /// dropped and given back, and its attempt not counted.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Starts no more than so many tasks in a second.
+    pub fn per_second(mut self, starts: f64) -> Self {
+        self.per_second = (starts > 0.0).then_some(starts);
+        self
+    }
+
+    /// Calls this for each event: for metrics, progress, or a log of one's own. It should be quick.
+    pub fn on_event(mut self, hook: impl Fn(&WorkerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Works, until it is told to stop, or until there is nothing left to do.
+    ///
+    /// A panic of the handler is recorded as the task's failure, and the others go on. Throttling and lost connections are
+    /// waited out.
+    ///
+    /// # Errors
+    ///
+    /// What no waiting mends: no index, no such table, no permission. Tasks that are being worked on are ended first, as if it
+    /// had been told to stop.
+    pub async fn run<F, Fut, T>(self, handler: F) -> Result<WorkerReport, Error>
+    where
+        F: Fn(Lease<D>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, WorkError>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut shift = Shift {
+            claims: Claims::new(&self.client.context).await?,
+            report: WorkerReport::default(),
+            running: JoinSet::new(),
+            abandon: CancellationToken::new(),
+            handler: Arc::new(handler),
+            idle: 0,
+            next_start: Duration::ZERO,
+            worker: Arc::new(self),
+        };
+        let worked = shift.work().await;
+        shift.finish().await;
+        worked.map(|()| shift.report)
+    }
+}
+
+impl<D> std::fmt::Debug for Worker<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("client", &self.client)
+            .field("concurrency", &self.concurrency)
+            .field("until_empty", &self.until_empty)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A worker at work.
+struct Shift<D, F> {
+    worker: Arc<Worker<D>>,
+    handler: Arc<F>,
+    claims: Claims,
+    report: WorkerReport,
+    running: JoinSet<(TaskId, Ended)>,
+    /// Fires when what has not ended is to be given back.
+    abandon: CancellationToken,
+    /// How often in a row there was nothing to do.
+    idle: u32,
+    /// When the next task may be started, on the monotonic clock.
+    next_start: Duration,
+}
+
+impl<D, F, Fut, T> Shift<D, F>
+where
+    D: Data,
+    F: Fn(Lease<D>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, WorkError>> + Send + 'static,
+    T: Send + 'static,
+{
+    async fn work(&mut self) -> Result<(), Error> {
+        loop {
+            while let Some(ended) = self.running.try_join_next() {
+                self.tally(ended);
+            }
+            if self.worker.stop.is_cancelled() {
+                return Ok(());
+            }
+            let free = self.worker.concurrency - self.running.len();
+            if free == 0 {
+                self.wait_for_one(None).await;
+                continue;
+            }
+            let due = match self.claims.next(free).await {
+                Ok(due) => due,
+                Err(error) if error.is_temporary() => {
+                    tracing::warn!("can't look for tasks, and looks again: {error}");
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
+            if !due.is_empty() {
+                self.idle = 0;
+                for task in due {
+                    self.wait_for_turn().await;
+                    self.start(task);
+                }
+            } else if self.is_done().await? {
+                return Ok(());
+            } else {
+                self.idle += 1;
+                self.wait_for_one(Some(IDLE_LEAST + IDLE.delay(self.idle.min(5)))).await;
+            }
+        }
+    }
+
+    /// Twice in a row, since the index follows the table with a delay.
+    async fn is_done(&mut self) -> Result<bool, Error> {
+        let may_be = self.worker.until_empty && self.running.is_empty() && self.idle > 0;
+        Ok(may_be && !self.claims.anything_open().await?)
+    }
+
+    /// Waits until a task has ended, the worker is to stop, or the time is over.
+    async fn wait_for_one(&mut self, limit: Option<Duration>) {
+        let clock = Arc::clone(&self.worker.client.context.clock);
+        let over = async {
+            match limit {
+                Some(limit) => clock.sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = self.running.join_next() => self.tally(ended),
+            () = self.worker.stop.cancelled() => {}
+            () = over => {}
+        }
+    }
+
+    /// Waits as long as the rate asks for.
+    async fn wait_for_turn(&mut self) {
+        let Some(per_second) = self.worker.per_second else { return };
+        let clock = Arc::clone(&self.worker.client.context.clock);
+        let now = clock.monotonic();
+        let turn = self.next_start.max(now);
+        self.next_start = turn + Duration::from_secs_f64(1.0 / per_second);
+        tokio::select! {
+            () = clock.sleep(turn - now) => {}
+            () = self.worker.stop.cancelled() => {}
+        }
+    }
+
+    fn start(&mut self, task: TaskRef) {
+        if self.worker.stop.is_cancelled() {
+            return;
+        }
+        let (worker, handler, abandon) = (Arc::clone(&self.worker), Arc::clone(&self.handler), self.abandon.clone());
+        self.running.spawn(async move {
+            let options = worker.options.clone().only_existing();
+            let hook = worker.hook.clone();
+            let run = worker.client.run_recorded(task.id.as_str(), options, |lease| async move {
+                event::tell(hook.as_ref(), &WorkerEvent::Started { id: lease.id(), attempt: lease.attempt() });
+                let work = std::pin::pin!(handler(lease));
+                match select(work, std::pin::pin!(abandon.cancelled())).await {
+                    Either::Left((outcome, _)) => outcome,
+                    Either::Right(_) => Err(WorkError::release("the worker stops")),
+                }
+            });
+            let ended = Ended::of(run.await);
+            (task.id, ended)
+        });
+    }
+
+    fn tally(&mut self, ended: Result<(TaskId, Ended), JoinError>) {
+        match ended {
+            Ok((id, ended)) => {
+                event::tell(self.worker.hook.as_ref(), &ended.event(&id));
+                self.report.add(&ended);
+            }
+            // `run` has recorded it as the task's failure.
+            Err(error) if error.is_panic() => self.report.failed += 1,
+            Err(_) => {}
+        }
+    }
+
+    /// Ends what is under way: within the grace, or by giving it back.
+    async fn finish(&mut self) {
+        let clock = Arc::clone(&self.worker.client.context.clock);
+        let mut over = std::pin::pin!(clock.sleep(self.worker.grace));
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some(ended) = self.running.join_next() => self.tally(ended),
+                () = &mut over, if !self.abandon.is_cancelled() => self.abandon.cancel(),
+            }
+        }
+    }
+}
+
+/// The states in which a task may be due.
+fn workable(previous_succeeded: Option<u32>) -> Vec<Status> {
+    let previous = previous_succeeded.map(Status::Other);
+    [Status::Pending, Status::Failed, Status::InProgress].into_iter().chain(previous).collect()
+}
+
+impl Ended {
+    fn of<R, T>(result: Result<R, RunError<T>>) -> Self {
+        match result {
+            Ok(_) | Err(RunError::DataNotKept { .. }) => Ended::Succeeded,
+            Err(RunError::Refused(error)) => Ended::Refused(error),
+            Err(RunError::Failed { tracker, error }) => Ended::Failed(tracker, error),
+            Err(RunError::LeaseLost { error, .. }) => Ended::LeaseLost(error),
+            Err(RunError::NotStarted(error) | RunError::NotRecorded { error, .. }) => Ended::NotRecorded(error),
+        }
+    }
+}
