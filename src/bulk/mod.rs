@@ -110,6 +110,15 @@ impl<D: Data> TrackerClient<D> {
         self.operate_many(query, concurrency, async |seen| self.ignore(&seen).await.map(drop)).await
     }
 
+    /// Takes the locks of all that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
+    pub async fn unlock_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
+        self.operate_many(query, concurrency, async |seen| self.unlock(&seen).await.map(drop)).await
+    }
+
     /// Deletes all that a query finds.
     ///
     /// # Errors

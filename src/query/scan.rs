@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
+use super::Page;
+use super::cursor::{key_text, parse_key};
 use crate::client::TrackerClient;
 use crate::error::Error;
 use crate::record::Tracker;
@@ -42,5 +44,45 @@ impl<D: Data> TrackerClient<D> {
             .try_filter(move |record| std::future::ready(!record.has_expired(now)))
             .and_then(|record| std::future::ready(record.typed()))
             .boxed()
+    }
+
+    /// So many tasks of the namespace, in no order, after a cursor; only those in one of `statuses`, if any are named.
+    ///
+    /// It reads, and is charged for, as much of the table as it takes to find them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a cursor that is none;
+    /// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable); else what DynamoDB refuses.
+    pub async fn scan_page(
+        &self,
+        statuses: &[Status],
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Tracker<D>>, Error> {
+        let context = &self.context;
+        let schema = &context.codec.key;
+        let codes: Vec<u32> = statuses.iter().map(|status| context.codec.statuses.code(*status)).collect();
+        let mut after = cursor.map(|cursor| parse_key(cursor, schema)).transpose()?;
+        let mut records = Vec::new();
+        loop {
+            let (items, next) = context.table.scan(&context.namespace, &codes, (0, 1), after, None).await?;
+            for item in items {
+                if records.len() == limit {
+                    // The page ends between two items that were read at once.
+                    let last: &Tracker<D> = &records[limit - 1];
+                    return Ok(Page { cursor: Some(key_text(&schema.key(&last.id), schema)), items: records });
+                }
+                let record = context.codec.decode(item)?;
+                if !record.has_expired(context.now()) {
+                    records.push(record.typed()?);
+                }
+            }
+            after = next;
+            if after.is_none() || records.len() == limit {
+                let cursor = after.map(|key| key_text(&key, schema));
+                return Ok(Page { items: records, cursor });
+            }
+        }
     }
 }

@@ -62,6 +62,7 @@ pub struct Worker<D> {
     options: StartOptions,
     until_empty: bool,
     stop: CancellationToken,
+    abandon: CancellationToken,
     grace: Duration,
     per_second: Option<f64>,
     hook: Option<Hook>,
@@ -76,6 +77,7 @@ impl<D: Data> TrackerClient<D> {
             options: StartOptions::new(),
             until_empty: false,
             stop: CancellationToken::new(),
+            abandon: CancellationToken::new(),
             grace: Duration::from_secs(30),
             per_second: None,
             hook: None,
@@ -116,6 +118,12 @@ impl<D: Data> Worker<D> {
         self
     }
 
+    /// Gives back what it works on as soon as this token fires, grace or no grace.
+    pub fn give_back_on(mut self, token: CancellationToken) -> Self {
+        self.abandon = token;
+        self
+    }
+
     /// Starts no more than so many tasks in a second.
     pub fn per_second(mut self, starts: f64) -> Self {
         self.per_second = (starts > 0.0).then_some(starts);
@@ -147,7 +155,7 @@ impl<D: Data> Worker<D> {
             claims: Claims::new(&self.client.context).await?,
             report: WorkerReport::default(),
             running: JoinSet::new(),
-            abandon: CancellationToken::new(),
+            abandon: self.abandon.child_token(),
             handler: Arc::new(handler),
             idle: 0,
             next_start: Duration::ZERO,

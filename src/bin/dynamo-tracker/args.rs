@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
-use dynamo_tracker::LockToken;
+use dynamo_tracker::{LockToken, Status};
 use serde_json::Value;
 
 /// Work that happens once: one DynamoDB item tracks one task.
@@ -58,6 +58,10 @@ pub(crate) struct Global {
     /// Keep the table in this file, with no AWS at all. Processes may share it
     #[arg(long, global = true, env = "DYNAMO_TRACKER_EMBEDDED", value_name = "FILE")]
     pub(crate) embedded: Option<PathBuf>,
+    /// How many shards each state of the index is spread over; 0 for a table without an index
+    #[arg(long, global = true, env = "DYNAMO_TRACKER_SHARDS", value_name = "N", default_value = "8",
+          value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) shards: u16,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -140,6 +144,32 @@ pub(crate) enum Command {
         /// The task
         id: String,
     },
+    /// List tasks: those of the named states, or all that are due, in the order of their due times; else all, in no order
+    #[command(after_help = LIST_HELP)]
+    List(List),
+    /// Count the tasks in each state
+    #[command(after_help = STATS_HELP)]
+    Stats {
+        /// Count by the index alone, and leave out those that have succeeded
+        #[arg(long)]
+        index_only: bool,
+    },
+    /// Work off what is due: a command for each task
+    #[command(after_help = WORK_HELP)]
+    Work(Work),
+    /// Show live counts, pace and time left
+    #[command(
+        after_help = "Example: dynamo-tracker watch --until-empty\n\nOn a terminal it draws; else it prints a line \
+                            each time. It counts by the index, so those that have succeeded are not among them."
+    )]
+    Watch {
+        /// How often it looks
+        #[arg(long, default_value = "1s", value_parser = duration)]
+        interval: Duration,
+        /// End when nothing is pending, in progress or failed
+        #[arg(long)]
+        until_empty: bool,
+    },
     /// Put exhausted or ignored tasks back to pending
     #[command(after_help = "Example: dynamo-tracker redrive order-42 order-43")]
     Redrive(Ids),
@@ -165,6 +195,30 @@ pub(crate) enum Command {
         command: Option<String>,
     },
 }
+
+const LIST_HELP: &str = "\
+Examples:
+  dynamo-tracker list --status exhausted --limit 20
+  dynamo-tracker --json list --due | jq -r .id
+
+By the index, a list costs what it shows. Without --status and --due, and for
+succeeded tasks, which are not in the index, it reads the whole table.";
+
+const STATS_HELP: &str = "\
+Example: dynamo-tracker --json stats
+
+Those that have succeeded are not in the index: they are counted by reading the
+whole table, unless --index-only leaves them out.";
+
+const WORK_HELP: &str = "\
+Examples:
+  dynamo-tracker work --until-empty --concurrency 16 -- ./convert.sh
+  dynamo-tracker work -- sh -c 'echo \"$DYNAMO_TRACKER_ID: $DYNAMO_TRACKER_DATA\"'
+
+The command finds in its environment what run gives it, and its outcome is
+recorded likewise. One that failed is tried again after a while. With SIGTERM or
+SIGINT, nothing more is taken, and what runs has --grace to end; a second signal
+kills it. What has not ended is given back, and its attempt not counted.";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -257,13 +311,76 @@ pub(crate) struct Run {
     pub(crate) command: Vec<OsString>,
 }
 
+/// Options of `list`.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct List {
+    /// Only tasks in this state; more than once for several
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub(crate) status: Vec<Status>,
+    /// Only what may be taken now
+    #[arg(long)]
+    pub(crate) due: bool,
+    /// The latest due time first
+    #[arg(long)]
+    pub(crate) newest: bool,
+    /// No more than so many
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) limit: usize,
+    /// Where the list before has ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
+/// Options of `work`.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Work {
+    /// How many tasks at a time
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) concurrency: u16,
+    /// How long others are kept away if this program dies; a heartbeat extends it
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) lease: Duration,
+    /// End when nothing is due, in progress or waiting to be tried again
+    #[arg(long)]
+    pub(crate) until_empty: bool,
+    /// How often a task is tried before it is exhausted
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: u32,
+    /// The longest wait before a task that failed is tried again; it doubles each time, up to a minute
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) backoff: Duration,
+    /// Start no more than so many tasks in a second
+    #[arg(long, value_name = "N")]
+    pub(crate) per_second: Option<f64>,
+    /// How long what runs may go on once this program is told to stop
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) grace: Duration,
+    /// Who works, for people; HOST:PID by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+    /// Leave the commands' standard error alone, and keep no lines of it
+    #[arg(long)]
+    pub(crate) no_capture: bool,
+    /// The command and its arguments, after --
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
 /// Which tasks to operate on.
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Ids {
     /// The tasks; - for one a line from standard input
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "ID")]
     pub(crate) ids: Vec<String>,
+    /// All tasks in the states that --status names
+    #[arg(long, requires = "status")]
+    pub(crate) all: bool,
+    /// With --all: which tasks; more than once for several states
+    #[arg(long, value_name = "STATUS", value_parser = status, requires = "all")]
+    pub(crate) status: Vec<Status>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -282,6 +399,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write one such as 500ms, 30s, 15m or 2h")),
     }
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let names = || Status::ALL.map(Status::name).join(", ");
+    Status::ALL.into_iter().find(|status| status.name() == text).ok_or_else(|| format!("it is one of {}", names()))
 }
 
 fn json(text: &str) -> Result<Value, String> {

@@ -17,6 +17,7 @@ pub(crate) struct Connection {
     sdk: Client,
     table: String,
     namespace: String,
+    shards: u16,
     /// Which file it is, if it is one, from the root.
     file: Option<String>,
     endpoint: Option<String>,
@@ -41,7 +42,8 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
         None => aws(global.endpoint_url.as_deref()).await,
     };
     let file = global.embedded.as_ref().and_then(|file| std::fs::canonicalize(file).ok()?.to_str().map(str::to_owned));
-    Ok(Connection { sdk, table, namespace, file, endpoint: global.endpoint_url.clone(), _embedded: embedded })
+    let (shards, endpoint) = (global.shards, global.endpoint_url.clone());
+    Ok(Connection { sdk, table, namespace, shards, file, endpoint, _embedded: embedded })
 }
 
 async fn aws(endpoint: Option<&str>) -> Client {
@@ -60,16 +62,28 @@ impl Connection {
 
     /// What makes another call of this program go to the same table.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        let mut variables =
-            vec![("DYNAMO_TRACKER_TABLE", self.table.clone()), ("DYNAMO_TRACKER_NAMESPACE", self.namespace.clone())];
+        let mut variables = vec![
+            ("DYNAMO_TRACKER_TABLE", self.table.clone()),
+            ("DYNAMO_TRACKER_NAMESPACE", self.namespace.clone()),
+            ("DYNAMO_TRACKER_SHARDS", self.shards.to_string()),
+        ];
         variables.extend(self.file.clone().map(|file| ("DYNAMO_TRACKER_EMBEDDED", file)));
         variables.extend(self.endpoint.clone().map(|endpoint| ("AWS_ENDPOINT_URL_DYNAMODB", endpoint)));
         variables
     }
 
+    /// Whether the table's index is kept.
+    pub(crate) fn is_indexed(&self) -> bool {
+        self.shards > 0
+    }
+
     /// A client in the making.
     pub(crate) fn builder(&self) -> TrackerClientBuilder<Data> {
-        TrackerClient::builder(self.sdk.clone()).table(&self.table).namespace(&self.namespace)
+        let builder = TrackerClient::builder(self.sdk.clone()).table(&self.table).namespace(&self.namespace);
+        match self.shards {
+            0 => builder,
+            shards => builder.index(shards),
+        }
     }
 
     /// A client with the usual settings.

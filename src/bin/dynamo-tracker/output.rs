@@ -78,11 +78,6 @@ impl Failure {
         self.refused.as_ref().is_some_and(|error| error.is_locked())
     }
 
-    /// Whether the next task would fare no better: the table, the network or the credentials are at fault, not the task.
-    pub(crate) fn is_general(&self) -> bool {
-        self.exit == Exit::Unavailable || self.kind == dynamo_tracker::ErrorKind::TableNotFound.name()
-    }
-
     /// Whether it was refused because it is done.
     pub(crate) fn is_done_before(&self) -> bool {
         self.refused.as_ref().is_some_and(|error| error.is_already_succeeded())

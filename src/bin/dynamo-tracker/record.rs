@@ -25,7 +25,7 @@ pub(crate) fn to_json<D>(tracker: &Tracker<D>, data: &Value, now: DateTime<Utc>)
         "lock_expire_time": tracker.lock_expire_time.map(time),
         "data": data,
         "errors": tracker.errors.iter().map(error).collect::<Vec<_>>(),
-        // Of the index, which is not there yet.
+        // Which partition of the index it is in is the index's own business.
         "shard": null,
         "due_time": tracker.due_time.map(time),
         "expire_at": tracker.expire_at.map(time),

@@ -72,7 +72,7 @@ async fn tasks_come_from_a_file_and_from_standard_input(bed: Bed) {
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let done = finish(child).await.exits(1);
     assert_eq!(done.out, "1 created, 1 were there already, 3 failed\n");
-    for line in ["line 3: ", "line 4: unknown field `dada`", "line 5: "] {
+    for line in ["line 3: ", "line 4: unknown field `dada`", "the task id is empty"] {
         assert!(done.err.contains(line), "{line}: {done:?}");
     }
     bed.cli(["create", "--from", "/nowhere/at/all"]).await.exits(64);

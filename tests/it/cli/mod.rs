@@ -5,6 +5,7 @@ mod embedded;
 mod errors;
 mod kills;
 mod lease;
+mod many;
 mod operate;
 mod output;
 mod readme;
@@ -30,6 +31,7 @@ pub(crate) fn tests(backend: Backend) -> Vec<Trial> {
         errors::tests,
         output::tests,
         embedded::tests,
+        many::tests,
         readme::tests,
     ];
     modules.iter().flat_map(|tests| tests(backend)).collect()

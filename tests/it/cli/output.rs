@@ -18,7 +18,11 @@ crate::tests![
     a_task_s_name_does_nothing_to_the_terminal,
 ];
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 18] = [
+    "list",
+    "stats",
+    "work",
+    "watch",
     "init",
     "create",
     "start",

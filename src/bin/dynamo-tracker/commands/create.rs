@@ -1,11 +1,12 @@
 //! Creating tasks.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use dynamo_tracker::{NewTask, TrackerClient};
 use futures_util::future::ready;
-use futures_util::{TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
@@ -48,14 +49,6 @@ impl From<Line> for NewTask<Data> {
     }
 }
 
-/// How many there were of each.
-#[derive(Default)]
-struct Counts {
-    created: usize,
-    existing: usize,
-    failed: usize,
-}
-
 pub(crate) async fn create(connection: &Connection, create: Create, output: &Output) -> Result<Exit, Failure> {
     let client = connection.client()?;
     match (create.id, create.from) {
@@ -81,39 +74,38 @@ async fn create_from(client: &TrackerClient<Data>, file: &Path, output: &Output)
     });
     let lines = lines.map_err(|error| Failure::usage(&format!("can't read on in {file:?}: {error}")));
     let lines = lines.try_filter(|(_, line)| ready(!line.trim_ascii().is_empty()));
-    let made = lines.map_ok(|(number, line)| async move { Ok((number, create_line(client, &line).await)) });
-    let mut made = std::pin::pin!(made.try_buffer_unordered(IN_FLIGHT));
-    let mut counts = Counts::default();
-    while let Some((number, result)) = made.try_next().await? {
-        match result {
-            Ok(true) => counts.created += 1,
-            Ok(false) => counts.existing += 1,
-            Err(failure) if failure.is_general() => return Err(failure),
-            Err(failure) => {
-                counts.failed += 1;
-                output.warn(&format!("line {number}: {}", failure.message()));
-            }
-        }
-    }
-    Ok(report(&counts, output))
-}
-
-/// Returns whether the task was created; false where it exists.
-async fn create_line(client: &TrackerClient<Data>, line: &[u8]) -> Result<bool, Failure> {
-    let line: Line = serde_json::from_slice(line)
-        .map_err(|error| Failure::usage(&format!("{error}; a line is such as {{\"id\": \"a\", \"data\": 1}}")))?;
-    match client.create(line).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_already_exists() => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn report(counts: &Counts, output: &Output) -> Exit {
-    let Counts { created, existing, failed } = *counts;
+    let file = Reading { bad: Cell::new(0), broken: Cell::new(Ok(())) };
+    let tasks = lines.filter_map(|line| ready(file.task(line, output)));
+    let report = client.create_many(tasks, IN_FLIGHT).await?;
+    file.broken.into_inner()?;
+    report.errors.iter().for_each(|error| output.warn(&error.to_string()));
+    let (created, existing, failed) = (report.done, report.skipped, report.failed + file.bad.get());
     if output.json {
         output.value(&json!({"created": created, "existing": existing, "failed": failed}));
     }
     output.line(&format!("{created} created, {existing} were there already, {failed} failed"));
-    if failed > 0 { Exit::Partly } else { Exit::Done }
+    Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
+}
+
+/// What was wrong with the file itself.
+struct Reading {
+    /// How many lines were no tasks.
+    bad: Cell<u64>,
+    /// Why it could not be read to its end.
+    broken: Cell<Result<(), Failure>>,
+}
+
+impl Reading {
+    /// The task of a line. One that is none is told, and others follow.
+    fn task(&self, line: Result<(u64, Vec<u8>), Failure>, output: &Output) -> Option<NewTask<Data>> {
+        let (number, line) = line.map_err(|failure| self.broken.set(Err(failure))).ok()?;
+        match serde_json::from_slice::<Line>(&line) {
+            Ok(line) => Some(line.into()),
+            Err(error) => {
+                self.bad.set(self.bad.get() + 1);
+                output.warn(&format!("line {number}: {error}; a line is such as {{\"id\": \"a\", \"data\": 1}}"));
+                None
+            }
+        }
+    }
 }

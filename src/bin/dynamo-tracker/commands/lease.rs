@@ -30,7 +30,7 @@ pub(crate) fn start_options(options: &Start) -> StartOptions {
     start
 }
 
-fn this_process() -> String {
+pub(crate) fn this_process() -> String {
     let host = rustix::system::uname();
     format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }

@@ -2,7 +2,9 @@
 
 mod create;
 mod lease;
+mod look;
 mod operate;
+mod watch;
 
 use dynamo_tracker::TrackerClient;
 
@@ -12,7 +14,7 @@ use crate::data::Data;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::run;
-pub(crate) use lease::start_options;
+pub(crate) use lease::{start_options, this_process};
 use operate::Operation;
 use serde_json::json;
 
@@ -28,6 +30,10 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Exit, Failur
         Command::Fail { id, lock, error, fatal } => lease::fail(&connection, &id, lock, &error, fatal, output).await,
         Command::Run(run) => run::run(&connection, run, output).await,
         Command::Show { id } => show(&connection.client()?, &id, output).await,
+        Command::List(list) => look::list(&connection, list, output).await,
+        Command::Stats { index_only } => look::stats(&connection, index_only, output).await,
+        Command::Watch { interval, until_empty } => watch::watch(&connection, interval, until_empty, output).await,
+        Command::Work(work) => run::work(&connection, work, output).await,
         Command::Redrive(ids) => operate::operate(&connection, Operation::Redrive, ids, output).await,
         Command::Ignore(ids) => operate::operate(&connection, Operation::Ignore, ids, output).await,
         Command::Unlock(ids) => operate::operate(&connection, Operation::Unlock, ids, output).await,

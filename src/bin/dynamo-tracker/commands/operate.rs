@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use dynamo_tracker::{Tracker, TrackerClient, protocol};
+use dynamo_tracker::{Query, Status, Tracker, TrackerClient, protocol};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
 use crate::args::Ids;
@@ -12,6 +13,9 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::record;
 use crate::render::printable;
+
+/// How many tasks are operated on at a time, where all are.
+const IN_FLIGHT: usize = 32;
 
 /// What is done to each task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,10 +75,16 @@ pub(crate) async fn operate(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let client = connection.client()?;
+    if ids.all {
+        return operate_on_all(&client, operation, &ids, output).await;
+    }
     let one = ids.ids.len() == 1 && ids.ids[0] != "-";
     let wanted = read_ids(&ids.ids)?;
     if operation == Operation::Delete && !ids.dry_run && !ids.yes {
-        confirm(&wanted)?;
+        confirm(&match wanted.as_slice() {
+            [id] => format!("the task {id:?}"),
+            ids => format!("{} tasks", ids.len()),
+        })?;
     }
     let mut all = Vec::with_capacity(wanted.len());
     for id in wanted {
@@ -84,6 +94,45 @@ pub(crate) async fn operate(
         all.push(done);
     }
     Ok(summary(all, operation, ids.dry_run, one, output))
+}
+
+/// All tasks in the states that were named.
+async fn operate_on_all(
+    client: &TrackerClient<Data>,
+    operation: Operation,
+    ids: &Ids,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    if ids.status.contains(&Status::Succeeded) {
+        let message = "succeeded tasks are not in the index; list them, and pass their ids on standard input";
+        return Err(Failure::usage(message));
+    }
+    let query = ids.status.iter().fold(Query::new(), |query, status| query.status(*status));
+    let names = ids.status.iter().map(|status| status.name()).collect::<Vec<_>>().join(" or ");
+    if ids.dry_run {
+        let found = client.query_stream(query).try_fold(0_u64, async |count, _| Ok(count + 1)).await?;
+        if output.json {
+            output.value(&json!({"done": found, "skipped": 0, "failed": 0, "dry_run": true}));
+        }
+        output.line(&format!("would {} {found} tasks that are {names}", operation.verb()));
+        return Ok(Exit::Done);
+    }
+    if operation == Operation::Delete && !ids.yes {
+        confirm(&format!("all tasks that are {names}"))?;
+    }
+    let report = match operation {
+        Operation::Redrive => client.redrive_many(query, IN_FLIGHT).await?,
+        Operation::Ignore => client.ignore_many(query, IN_FLIGHT).await?,
+        Operation::Unlock => client.unlock_many(query, IN_FLIGHT).await?,
+        Operation::Delete => client.delete_many(query, IN_FLIGHT).await?,
+    };
+    report.errors.iter().for_each(|error| output.warn(&error.to_string()));
+    let (done, skipped, failed) = (report.done, report.skipped, report.failed);
+    if output.json {
+        output.value(&json!({"done": done, "skipped": skipped, "failed": failed}));
+    }
+    output.line(&format!("{done} {}, {skipped} left as they are, {failed} failed", operation.done()));
+    Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
 }
 
 /// The ids that were given, with those from standard input in the place of `-`.
@@ -103,15 +152,11 @@ fn read_ids(given: &[String]) -> Result<Vec<String>, Failure> {
 }
 
 /// Asks whoever is at the terminal.
-fn confirm(ids: &[String]) -> Result<(), Failure> {
+fn confirm(what: &str) -> Result<(), Failure> {
     let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() {
         return Err(Failure::usage("deleting can't be undone, and there is nobody to ask; pass --yes if you mean it"));
     }
-    let what = match ids {
-        [id] => format!("the task {id:?}"),
-        ids => format!("{} tasks", ids.len()),
-    };
     let _ = write!(stderr, "Delete {what}? This can't be undone. [y/N] ");
     let _ = stderr.flush();
     let mut answer = String::new();

@@ -10,6 +10,7 @@ use dynamo_tracker::{Error, Lease, Recorded, RunError, StartOptions, Status, Tra
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
+use super::signals::Orders;
 use super::{Job, Stop, child};
 use crate::args;
 use crate::commands::start_options;
@@ -71,21 +72,15 @@ impl Job<'_> {
         self.working.set(true);
         // A fault of this machine's is no failure of the task.
         let prepared = self.environment.prepare(&lease).map_err(WorkError::release)?;
-        let ended = child::run(&self.command, &prepared, self, &lease.cancellation()).await;
+        let ended = child::run(&self.command, &prepared, &self.how, &self.signals, &lease.cancellation()).await;
         self.exit.set(ended.exit);
         if let Some(error) = ended.error {
             return Err(error);
         }
-        let set = match prepared.output() {
-            Ok(None) => Ok(()),
-            Ok(Some(data)) => {
-                lease.set_data(Data(data.clone())).map(|()| self.data.set(data)).map_err(|e| e.to_string())
-            }
-            Err(error) => Err(error),
-        };
-        // What is done must not be done again because it could not say what it did.
-        if let Err(error) = set {
-            self.warn(&format!("{error}; the command succeeded, and its data is not kept"));
+        match prepared.keep(&mut lease) {
+            Ok(None) => {}
+            Ok(Some(data)) => self.data.set(data),
+            Err(problem) => self.warn(&problem),
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dynamo_tracker::{CancellationToken, WorkError};
@@ -12,10 +13,21 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use super::Job;
 use super::environment::Prepared;
-use super::signals::{Signals, came_from_the_terminal};
+use super::signals::{Orders, came_from_the_terminal};
+use super::stderr::Stderr;
 use super::tail::Tail;
+
+/// How a command is run, whichever it is.
+pub(super) struct How {
+    pub(super) stderr: Arc<Stderr>,
+    /// Standard output is for our own results alone.
+    pub(super) json: bool,
+    /// Its standard error is left alone.
+    pub(super) no_capture: bool,
+    /// How long it may tidy up when its lease is lost.
+    pub(super) grace: Duration,
+}
 
 /// How a command ended.
 pub(crate) struct Ended {
@@ -26,13 +38,19 @@ pub(crate) struct Ended {
 }
 
 /// Runs the command to its end. It is stopped when the lease is lost.
-pub(super) async fn run(command: &[OsString], prepared: &Prepared, job: &Job<'_>, lost: &CancellationToken) -> Ended {
-    let mut child = match spawn(command, prepared, job) {
+pub(super) async fn run(
+    command: &[OsString],
+    prepared: &Prepared,
+    how: &How,
+    orders: &impl Orders,
+    lost: &CancellationToken,
+) -> Ended {
+    let mut child = match spawn(command, prepared, how) {
         Ok(child) => child,
         Err(error) => return not_run(command, &error),
     };
-    let tail = child.stderr.take().map(|stream| Tail::of(stream, &job.stderr));
-    let status = supervise(&mut child, &job.signals, lost, job.run.grace).await;
+    let tail = child.stderr.take().map(|stream| Tail::of(stream, &how.stderr));
+    let status = supervise(&mut child, orders, lost, how.grace).await;
     let trace = match tail {
         Some(tail) => tail.into_text().await,
         None => None,
@@ -46,47 +64,48 @@ pub(super) async fn run(command: &[OsString], prepared: &Prepared, job: &Job<'_>
     }
 }
 
-fn spawn(command: &[OsString], prepared: &Prepared, job: &Job<'_>) -> io::Result<Child> {
+fn spawn(command: &[OsString], prepared: &Prepared, how: &How) -> io::Result<Child> {
     let mut started = Command::new(&command[0]);
     started.args(&command[1..]).envs(prepared.variables.iter().map(|(name, value)| (name, value)));
     // A run within a run has its own.
     prepared.without.iter().for_each(|name| {
         started.env_remove(name);
     });
-    if job.output.json {
+    if how.json {
         // Standard output is for the record alone.
         started.stdout(io::stderr());
     }
-    if !job.run.no_capture {
+    if !how.no_capture {
         started.stderr(Stdio::piped());
     }
-    started.spawn()
+    // A worker that gives a task back drops what it waits for.
+    started.kill_on_drop(true).spawn()
 }
 
 /// Waits for the command's end, passes signals on, and stops it when the lease is lost.
 async fn supervise(
     child: &mut Child,
-    signals: &Signals,
+    orders: &impl Orders,
     lost: &CancellationToken,
     grace: Duration,
 ) -> io::Result<ExitStatus> {
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            signal = signals.next() => pass_on(child, signal, signals),
-            () = lost.cancelled() => return stop(child, signals, grace).await,
+            signal = orders.next() => pass_on(child, signal, orders),
+            () = lost.cancelled() => return stop(child, orders, grace).await,
         }
     }
 }
 
 /// Gives the command the grace, and a signal no less weight than before.
-async fn stop(child: &mut Child, signals: &Signals, grace: Duration) -> io::Result<ExitStatus> {
+async fn stop(child: &mut Child, orders: &impl Orders, grace: Duration) -> io::Result<ExitStatus> {
     send(child, Signal::TERM);
     let mut over = pin!(tokio::time::sleep(grace));
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            _ = signals.next() => send(child, Signal::KILL),
+            _ = orders.next() => send(child, Signal::KILL),
             () = &mut over => {
                 send(child, Signal::KILL);
                 return child.wait().await;
@@ -95,8 +114,8 @@ async fn stop(child: &mut Child, signals: &Signals, grace: Duration) -> io::Resu
     }
 }
 
-fn pass_on(child: &Child, signal: Signal, signals: &Signals) {
-    match signals.is_order() {
+fn pass_on(child: &Child, signal: Signal, orders: &impl Orders) {
+    match orders.is_order() {
         true => send(child, Signal::KILL),
         false if came_from_the_terminal(signal) => {}
         false => send(child, signal),

@@ -40,7 +40,7 @@ impl Environment {
 
     /// Readies what this attempt's command needs.
     pub(super) fn prepare(&self, lease: &Lease<Data>) -> Result<Prepared, String> {
-        let path = |name: &str| self.folder.path().join(format!("{name}-{}", lease.attempt()));
+        let path = |name: &str| self.folder.path().join(format!("{name}-{}", lease.token()));
         let output = path("output");
         let mut variables = self.connection.clone();
         variables.extend([
@@ -64,9 +64,21 @@ impl Environment {
     }
 }
 
+/// A worker has many tasks, and their files are not to pile up.
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        let data = self.variables.iter().find(|(name, _)| *name == "DYNAMO_TRACKER_DATA_FILE");
+        // They need not be there.
+        let _ = fs::remove_file(&self.output);
+        if let Some((_, file)) = data {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
 impl Prepared {
     /// The data that the command left: all of the file is one JSON value, or its last line is. `None` where it left nothing.
-    pub(super) fn output(&self) -> Result<Option<Value>, String> {
+    fn output(&self) -> Result<Option<Value>, String> {
         let wrong = |what: &str| format!("DYNAMO_TRACKER_OUTPUT {what}");
         // Anything but a plain file may never end, or never begin.
         match fs::symlink_metadata(&self.output) {
@@ -78,6 +90,16 @@ impl Prepared {
         }
         let bytes = fs::read(&self.output).map_err(|error| wrong(&format!("can't be read: {error}")))?;
         parse(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// Puts the data that the command left into the lease. What is done must not be done again because it could not say what
+    /// it did, so a problem is only told.
+    pub(super) fn keep(&self, lease: &mut Lease<Data>) -> Result<Option<Value>, String> {
+        let kept = self.output().and_then(|data| match &data {
+            None => Ok(None),
+            Some(value) => lease.set_data(Data(value.clone())).map(|()| data).map_err(|error| error.to_string()),
+        });
+        kept.map_err(|problem| format!("{problem}; the command succeeded, and its data is not kept"))
     }
 }
 

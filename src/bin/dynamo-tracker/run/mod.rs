@@ -6,6 +6,7 @@ mod environment;
 mod signals;
 mod stderr;
 mod tail;
+mod work;
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -22,9 +23,11 @@ use crate::data::Data;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use attempt::Attempt;
+use child::How;
 use environment::Environment;
 use signals::Signals;
 use stderr::Stderr;
+pub(crate) use work::work;
 
 /// A task that is locked is looked at again after so long, besides at least `POLL`.
 const POLLS: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(5));
@@ -42,7 +45,7 @@ struct Job<'a> {
     command: Vec<OsString>,
     environment: Environment,
     signals: Signals,
-    stderr: Arc<Stderr>,
+    how: How,
     output: &'a Output,
     /// Whether the command is running, or about to. Until then, a signal is this program's own business.
     working: Cell<bool>,
@@ -74,7 +77,7 @@ pub(crate) async fn run(connection: &Connection, run: args::Run, output: &Output
         command,
         environment: Environment::new(connection)?,
         signals: Signals::listen().map_err(|error| Failure::system("can't listen for signals", &error))?,
-        stderr: Arc::clone(&stderr),
+        how: How { stderr: Arc::clone(&stderr), json: output.json, no_capture: run.no_capture, grace: run.grace },
         output,
         working: Cell::default(),
         lock: Cell::default(),
@@ -168,7 +171,7 @@ impl Job<'_> {
 
     /// Says something to people. It never waits for them, since a heartbeat goes on meanwhile.
     fn warn(&self, message: &str) {
-        self.stderr.push(format!("dynamo-tracker: {message}\n").into_bytes());
+        self.how.stderr.say(message);
     }
 }
 

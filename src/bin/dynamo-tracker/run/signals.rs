@@ -8,6 +8,14 @@ use std::task::{Context, Poll};
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind};
 
+/// Where the signals come from that a command is to get.
+pub(super) trait Orders {
+    /// The next one.
+    async fn next(&self) -> Signal;
+    /// Whether they were so many that the command is to be killed. A terminal that is hung up sends several by itself.
+    fn is_order(&self) -> bool;
+}
+
 /// The signals that ask a program to end.
 pub(super) struct Signals {
     streams: RefCell<Vec<(Signal, unix::Signal)>>,
@@ -40,16 +48,6 @@ impl Signals {
         self.all.get() > 0
     }
 
-    /// Whether they were so many that the command is to be killed. A terminal that is hung up sends several by itself.
-    pub(super) fn is_order(&self) -> bool {
-        self.orders.get() > 1
-    }
-
-    /// The next one.
-    pub(super) async fn next(&self) -> Signal {
-        poll_fn(|cx| self.poll_next(cx)).await
-    }
-
     pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Signal> {
         let mut streams = self.streams.borrow_mut();
         let come = streams.iter_mut().find_map(|(signal, stream)| stream.poll_recv(cx).is_ready().then_some(*signal));
@@ -65,6 +63,16 @@ impl Signals {
             output = future => Ok(output),
             signal = self.next() => Err(signal),
         }
+    }
+}
+
+impl Orders for Signals {
+    async fn next(&self) -> Signal {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn is_order(&self) -> bool {
+        self.orders.get() > 1
     }
 }
 

@@ -47,6 +47,11 @@ impl Stderr {
         self.send(bytes);
     }
 
+    /// Says something to people.
+    pub(super) fn say(&self, message: &str) {
+        self.send(format!("dynamo-tracker: {message}\n").into_bytes());
+    }
+
     fn send(&self, bytes: Vec<u8>) {
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
             // Without a receiver, there is nobody to write.
