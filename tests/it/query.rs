@@ -33,6 +33,7 @@ crate::tests![
     without_an_index_it_says_so,
     a_stage_finds_what_the_one_before_has_done,
     the_index_costs_what_the_docs_say,
+    what_is_due_costs_what_is_due,
     all_due_at_once_is_due_for_every_clock,
 ];
 
@@ -426,4 +427,25 @@ async fn all_due_at_once_is_due_for_every_clock(bed: Bed) {
     let now = bed.clock.now() - TimeDelta::seconds(1);
     client.start_with("t", StartOptions::new().now(now)).await.unwrap().fail("x").await.unwrap();
     drop(client.start_with("t", StartOptions::new().now(now)).await.unwrap());
+}
+
+async fn what_is_due_costs_what_is_due(bed: Bed) {
+    let meter = Meter::default();
+    let sdk = aws_sdk_dynamodb::Client::from_conf(bed.sdk_config().interceptor(meter.clone()).build());
+    let client = TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
+    let client = client.clock(bed.clock.clone()).index(SHARDS).build().unwrap();
+    let later = |number: usize| NewTask::new(format!("later-{number}")).due(bed.clock.now() + TimeDelta::days(1));
+    create(&bed, &client, 20).await;
+    let mut costs = Vec::new();
+    let mut there = 0;
+    for many in [100, if cfg!(debug_assertions) { 1_000 } else { 20_000 }] {
+        client.create_many(futures_util::stream::iter((there..many).map(later)), 16).await.unwrap();
+        there = many;
+        meter.forget();
+        let due = Query::new().due_by(bed.clock.now() + TimeDelta::hours(1));
+        assert_eq!(client.query(&due, None).await.unwrap().items.len(), 20);
+        costs.push(meter.units().iter().sum::<f64>());
+    }
+    println!("what is due, among 100 tasks that are not, and among {there}: {costs:?} read units");
+    assert!(costs[0] > 0.0 && costs[0] == costs[1], "{costs:?}");
 }

@@ -1,4 +1,4 @@
-//! Counts the capacity that updates and puts take, by asking DynamoDB for it in each.
+//! Counts the capacity that updates, puts and queries take, by asking DynamoDB for it in each.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,10 +8,11 @@ use aws_sdk_dynamodb::config::interceptors::{
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 
-/// The write units of each write that succeeded, in their order.
+/// The units of each of them that succeeded, in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Arc<Mutex<Vec<f64>>>);
 
@@ -39,6 +40,9 @@ impl Intercept for Meter {
         if let Some(input) = context.input_mut().downcast_mut::<UpdateItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
+        if let Some(input) = context.input_mut().downcast_mut::<QueryInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+        }
         if let Some(input) = context.input_mut().downcast_mut::<PutItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
@@ -54,7 +58,8 @@ impl Intercept for Meter {
         let output = context.output_or_error().ok();
         let update = output.and_then(|output| output.downcast_ref::<UpdateItemOutput>()?.consumed_capacity());
         let put = output.and_then(|output| output.downcast_ref::<PutItemOutput>()?.consumed_capacity());
-        if let Some(capacity) = update.or(put) {
+        let query = output.and_then(|output| output.downcast_ref::<QueryOutput>()?.consumed_capacity());
+        if let Some(capacity) = update.or(put).or(query) {
             self.0.lock().unwrap().extend(capacity.capacity_units());
         }
         Ok(())
