@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
@@ -13,6 +13,9 @@ use crate::schema::{Codec, Item};
 use crate::status::Status;
 use crate::table::Table;
 use crate::time::{Clock, minus, plus, to_millis};
+
+/// The number of shards is read again after so long. Whoever raises it waits as long before writing to the new ones.
+const SHARDS_ARE_GOOD_FOR: Duration = Duration::from_secs(60);
 
 /// Shared by a client, its clones and its leases.
 #[derive(Debug)]
@@ -31,8 +34,8 @@ pub(crate) struct Context {
     pub(crate) backoff: Option<Backoff>,
     pub(crate) outcome_patience: Duration,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How many shards readers look into, once it is known.
-    pub(crate) shards: OnceCell<u16>,
+    /// How many shards the table says there are, and when that was read on the monotonic clock.
+    pub(crate) shards: Mutex<Option<(u16, Duration)>>,
 }
 
 impl Context {
@@ -62,16 +65,23 @@ impl Context {
     }
 
     /// How many shards there are to look into: as many as the table says, or as this client writes to, if that is more. It is
-    /// read once.
+    /// read again from time to time, since it may grow.
     pub(crate) async fn shards(&self) -> Result<u16, Error> {
         let Some(index) = self.codec.index else {
             let message = "this client keeps no index; build it with index(shards), or scan";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         };
-        let stored = self
-            .shards
-            .get_or_try_init(|| async { Ok::<_, Error>(self.table.stored_shards().await?.unwrap_or_default()) });
-        Ok((*stored.await?).max(index.shards))
+        let mut known = self.shards.lock().await;
+        let now = self.clock.monotonic();
+        let stored = match *known {
+            Some((stored, read)) if now < read + SHARDS_ARE_GOOD_FOR => stored,
+            _ => {
+                let stored = self.table.stored_shards().await?.unwrap_or_default();
+                *known = Some((stored, now));
+                stored
+            }
+        };
+        Ok(stored.max(index.shards))
     }
 
     /// A due time that has passed at `now` for every clock that the skew allows for.

@@ -94,6 +94,8 @@ impl Update {
     fn shard(&mut self, id: &TaskId, status: Status, codec: &Codec) -> &mut Self {
         match &codec.index {
             None => self,
+            // A state of another stage is in that stage's place, which is its own to change.
+            Some(_) if matches!(status, Status::Other(_)) => self,
             Some(index) => {
                 let partition = index.partition_of(id, status, &codec.statuses);
                 self.name("#shard", attr::SHARD).set_or_remove("#shard", ":shard", partition.map(string))
@@ -335,10 +337,11 @@ pub(crate) fn operate(write: &Operate, id: &TaskId, codec: &Codec) -> Update {
 
 /// Writes every attribute of `item`, and removes those of a record that it lacks, provided that the stored record is
 /// still the one that was loaded. Attributes that are not the record's are left alone.
-pub(crate) fn dump(mut item: Item, loaded: Option<Version>, codec: &Codec) -> Update {
+pub(crate) fn dump(mut item: Item, status: Status, loaded: Option<Version>, codec: &Codec) -> Update {
     let mut update = Update::default();
-    // Without an index, its own attribute is nobody's business.
-    let ours = |name: &&&str| codec.index.is_some() || **name != attr::SHARD;
+    // Without an index, or in a state of another stage, its own attribute is nobody's business.
+    let in_place = codec.index.is_some() && !matches!(status, Status::Other(_));
+    let ours = |name: &&&str| in_place || **name != attr::SHARD;
     for (number, attribute) in ATTRIBUTES.iter().filter(ours).enumerate() {
         let (name, value) = (format!("#a{number}"), format!(":a{number}"));
         update.name(&name, attribute).set_or_remove(&name, &value, item.remove(*attribute));

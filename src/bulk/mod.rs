@@ -4,6 +4,7 @@ mod limiter;
 
 use std::sync::Arc;
 
+use futures_util::future::ready;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::client::{NewTask, TrackerClient};
@@ -11,10 +12,13 @@ use crate::error::{Error, ErrorKind};
 use crate::query::Query;
 use crate::record::{TaskId, Tracker};
 use crate::schema::Data;
+use crate::status::Status;
 use limiter::Limiter;
 
 /// How many errors a report keeps.
 const KEPT: usize = 20;
+/// More at a time than this is a mistake.
+const MOST: usize = 10_000;
 /// How many tasks of a query are read at once, before they are operated on.
 const BATCH: usize = 100;
 
@@ -92,13 +96,16 @@ impl<D: Data> TrackerClient<D> {
         self.for_each(tasks.map(Ok), concurrency, async |task| self.create(task).await).await
     }
 
-    /// Redrives all that a query finds.
+    /// Redrives all that a query finds, but what has changed since this began: a task that is exhausted again meanwhile is not
+    /// redriven again.
     ///
     /// # Errors
     ///
     /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
     pub async fn redrive_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
-        self.operate_many(query, concurrency, async |seen| self.redrive(&seen).await.map(drop)).await
+        let begun = self.context.now();
+        let wanted = move |seen: &Tracker<D>| seen.update_time <= begun;
+        self.operate_many(query, concurrency, wanted, async |seen| self.redrive(&seen).await.map(drop)).await
     }
 
     /// Ignores all that a query finds.
@@ -107,16 +114,19 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
     pub async fn ignore_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
-        self.operate_many(query, concurrency, async |seen| self.ignore(&seen).await.map(drop)).await
+        let wanted = |seen: &Tracker<D>| seen.status != Status::Ignored;
+        self.operate_many(query, concurrency, wanted, async |seen| self.ignore(&seen).await.map(drop)).await
     }
 
-    /// Takes the locks of all that a query finds.
+    /// Takes the locks of all that a query finds, but those that were taken since this began.
     ///
     /// # Errors
     ///
     /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
     pub async fn unlock_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
-        self.operate_many(query, concurrency, async |seen| self.unlock(&seen).await.map(drop)).await
+        let begun = self.context.now();
+        let wanted = move |seen: &Tracker<D>| seen.lock_time.is_none_or(|since| since <= begun);
+        self.operate_many(query, concurrency, wanted, async |seen| self.unlock(&seen).await.map(drop)).await
     }
 
     /// Deletes all that a query finds.
@@ -125,13 +135,14 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// As [`query`](Self::query), and as [`create_many`](Self::create_many).
     pub async fn delete_many(&self, query: Query, concurrency: usize) -> Result<BulkReport, Error> {
-        self.operate_many(query, concurrency, async |seen| self.delete(&seen).await).await
+        self.operate_many(query, concurrency, |_| true, async |seen| self.delete(&seen).await).await
     }
 
     async fn operate_many(
         &self,
         query: Query,
         concurrency: usize,
+        wanted: impl Fn(&Tracker<D>) -> bool,
         operate: impl AsyncFn(Tracker<D>) -> Result<(), Error>,
     ) -> Result<BulkReport, Error> {
         let found = self.query_stream(query).map_ok(|task| task.id).try_chunks(BATCH);
@@ -139,7 +150,8 @@ impl<D: Data> TrackerClient<D> {
             let records = self.load_many(ids).await?;
             Ok(futures_util::stream::iter(records).map(Ok))
         });
-        self.for_each(records.try_flatten(), concurrency, operate).await
+        let records = records.try_flatten().try_filter(|record| ready(wanted(record)));
+        self.for_each(records, concurrency, operate).await
     }
 
     /// Does something to each, so many at a time, and fewer while DynamoDB asks for patience.
@@ -149,6 +161,7 @@ impl<D: Data> TrackerClient<D> {
         concurrency: usize,
         action: impl AsyncFn(T) -> Result<R, Error>,
     ) -> Result<BulkReport, Error> {
+        let concurrency = concurrency.clamp(1, MOST);
         let limiter = Arc::new(Limiter::new(concurrency));
         let pressure = || self.context.table.pressure();
         let (limiter, action) = (&limiter, &action);
@@ -160,7 +173,7 @@ impl<D: Data> TrackerClient<D> {
             limiter.adapt(pressure() > before);
             Ok::<_, Error>(result)
         });
-        let mut results = std::pin::pin!(results.buffer_unordered(concurrency.max(1)));
+        let mut results = std::pin::pin!(results.buffer_unordered(concurrency));
         let mut report = BulkReport::default();
         while let Some(result) = results.try_next().await? {
             report.add(result)?;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::TrackerClient;
 use crate::backoff::Backoff;
@@ -145,8 +145,9 @@ impl<D: Data> TrackerClientBuilder<D> {
     /// 1 to 1024. None is kept by default, and no attribute of one written.
     ///
     /// Take one shard for each 500 tasks that are taken in a second. All clients of a table should say the same; to have more,
-    /// say so to [`create_table`](TrackerClient::create_table) first, then to those who write. What is in the shards
-    /// that there were stays there and is found. The index doubles what a task costs to write: 3 write units to take it, 2 to
+    /// say so to [`create_table`](TrackerClient::create_table) first, and a minute later to those who write: by then all who
+    /// read know. What is in the shards that there were stays there and is found. A client without an index must not work on
+    /// the same tasks: it leaves their places in the index as they were. The index doubles what a task costs to write: 3 write units to take it, 2 to
     /// end it, 3 to extend its lease.
     pub fn index(mut self, shards: u16) -> Self {
         self.index = Some(Index { shards });
@@ -243,7 +244,7 @@ impl<D: Data> TrackerClientBuilder<D> {
             backoff: self.backoff,
             outcome_patience: self.outcome_patience,
             clock: self.clock,
-            shards: OnceCell::new(),
+            shards: Mutex::new(None),
         };
         Ok(TrackerClient { context: Arc::new(context), data: PhantomData })
     }

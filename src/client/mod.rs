@@ -25,6 +25,7 @@ use crate::lease::Lease;
 use crate::protocol::StartOptions;
 use crate::record::{Loaded, LockToken, RawData, TaskId, Tracker, Version};
 use crate::schema::{Data, Item, to_value};
+use crate::status::Status;
 use crate::table::{Want, Written};
 
 /// Tracks the tasks of one namespace in one table. Their data is a `D`.
@@ -274,7 +275,7 @@ impl<D: Data> TrackerClient<D> {
         }
         let data = to_value(&tracker.data).map_err(|error| error.about(&id))?;
         let before = (tracker.update_time, tracker.step, tracker.due_time);
-        if let Some(index) = &self.context.codec.index {
+        if let (Some(index), false) = (&self.context.codec.index, matches!(tracker.status, Status::Other(_))) {
             tracker.due_time =
                 index.due_time_of(tracker, &self.context.codec.statuses, self.context.at_once(self.context.now()));
         }
@@ -297,7 +298,7 @@ impl<D: Data> TrackerClient<D> {
     ) -> Result<(), Error> {
         let (context, id) = (&self.context, &tracker.id);
         let item = context.codec.encode(tracker, data)?;
-        let update = expression::dump(item, seen, &context.codec);
+        let update = expression::dump(item, tracker.status, seen, &context.codec);
         if let Written::Refused { item, repeated } =
             context.table.update("dump it", id, update, Want::default()).await?
         {

@@ -6,6 +6,7 @@ mod reindex;
 mod scan;
 mod stats;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -158,6 +159,9 @@ impl<D: Data> TrackerClient<D> {
     pub async fn query(&self, query: &Query, cursor: Option<&str>) -> Result<Page<TaskRef>, Error> {
         let mut merge = Merge::new(&self.context, query, cursor).await?;
         let limit = query.limit.unwrap_or(PAGE);
+        if limit == 0 {
+            return Ok(Page { items: Vec::new(), cursor: cursor.map(str::to_owned) });
+        }
         let mut items = Vec::with_capacity(limit.min(PAGE));
         while items.len() < limit
             && let Some(task) = merge.next().await?
@@ -200,7 +204,9 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// [`ErrorKind::Unreadable`]; else what DynamoDB refuses.
     pub async fn load_many(&self, ids: impl IntoIterator<Item = TaskId>) -> Result<Vec<Tracker<D>>, Error> {
-        let ids: Vec<TaskId> = ids.into_iter().collect();
+        // The index may show a task twice while it moves, and DynamoDB refuses a batch with the same key twice.
+        let mut seen = HashSet::new();
+        let ids: Vec<TaskId> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
         let batches: Vec<_> = ids.chunks(MAX_BATCH).map(<[TaskId]>::to_vec).collect();
         let context = &self.context;
         let read = stream::iter(batches).map(|batch| async move {
@@ -212,7 +218,7 @@ impl<D: Data> TrackerClient<D> {
         });
         let read: Vec<Vec<Tracker<D>>> = read.buffered(BATCHES).try_collect().await?;
         let now = context.now();
-        let mut found: std::collections::HashMap<TaskId, Tracker<D>> =
+        let mut found: HashMap<TaskId, Tracker<D>> =
             read.into_iter().flatten().map(|record| (record.id.clone(), record)).collect();
         let records = ids.iter().filter_map(|id| found.remove(id));
         Ok(records.filter(|record| !record.has_expired(now)).collect())

@@ -64,6 +64,9 @@ impl<D: Data> TrackerClient<D> {
         let schema = &context.codec.key;
         let codes: Vec<u32> = statuses.iter().map(|status| context.codec.statuses.code(*status)).collect();
         let mut after = cursor.map(|cursor| parse_key(cursor, schema)).transpose()?;
+        if limit == 0 {
+            return Ok(Page { items: Vec::new(), cursor: cursor.map(str::to_owned) });
+        }
         let mut records = Vec::new();
         loop {
             let (items, next) = context.table.scan(&context.namespace, &codes, (0, 1), after, None).await?;

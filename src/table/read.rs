@@ -106,7 +106,7 @@ impl Table {
     pub(crate) async fn get_many(&self, ids: &[TaskId], clock: &dyn Clock) -> Result<Vec<Item>, Error> {
         let mut items = Vec::with_capacity(ids.len());
         let mut wanted: Vec<Item> = ids.iter().map(|id| self.key.key(id)).collect();
-        for round in 0..MAX_ROUNDS {
+        for round in 0..=MAX_ROUNDS {
             if wanted.is_empty() {
                 return Ok(items);
             }
@@ -173,9 +173,14 @@ impl Table {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let message = error.message().unwrap_or_default();
-        if message.contains("specified index") || message.contains(INDEX) {
+        // Others name the index too, such as a permission that is missing.
+        if error.code() == Some("ValidationException") && message.contains("specified index") {
             let message = format!("can't {action}: the table {:?} has no index; create_table adds it", self.name);
             return Error::new(ErrorKind::TableNotFound, message).with_source(error);
+        }
+        if message.contains("backfilling") {
+            let message = format!("can't {action}: DynamoDB is still filling it; try again later");
+            return Error::new(ErrorKind::Conflict, message).with_source(error);
         }
         failure::failure(action, &self.name, error)
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{IndexStatus, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, GlobalSecondaryIndexDescription, IndexStatus, TableDescription, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
+};
 
 use super::{Table, send};
 use crate::error::{Error, ErrorKind};
@@ -24,10 +27,10 @@ impl Table {
         let table = self.wait_until_active().await?;
         self.check_key(table.key_schema())?;
         if let Some(index) = index {
-            if table.global_secondary_indexes().iter().all(|found| found.index_name() != Some(INDEX)) {
+            self.raise_shards(index.shards).await?;
+            if our_index(&table).is_none() {
                 self.add_index().await?;
             }
-            self.raise_shards(index.shards).await?;
         }
         self.turn_ttl_on().await?;
         tracing::info!(table = self.name, made, "the table is ready");
@@ -56,7 +59,7 @@ impl Table {
             .table_name(&self.name)
             .global_secondary_index_updates(index)
             // Those of the key must be said again.
-            .set_attribute_definitions(Some([table.attribute_definitions(), &attributes].concat()));
+            .set_attribute_definitions(Some(merged(table.attribute_definitions(), attributes)));
         match send!(self, request.customize(), None) {
             Ok(_) => {}
             // Somebody else adds it at this moment.
@@ -64,8 +67,14 @@ impl Table {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {}
             Err(error) => return Err(super::failure::failure("add the index", &self.name, error)),
         }
+        let table = self.wait_until_active().await?;
+        if our_index(&table).is_none() {
+            let message =
+                format!("the table {:?} was being changed by somebody else; create the index again later", self.name);
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         tracing::info!(table = self.name, "added the index");
-        self.wait_until_active().await.map(drop)
+        Ok(())
     }
 
     /// Waits until table and index can be used.
@@ -142,9 +151,19 @@ impl Table {
 
 /// The table, and our index where it is there. Others' indexes are theirs to wait for.
 fn is_usable(table: &TableDescription) -> bool {
-    let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(INDEX));
+    let index = our_index(table);
     matches!(table.table_status(), Some(TableStatus::Active | TableStatus::Updating))
         && index.is_none_or(|index| matches!(index.index_status(), Some(IndexStatus::Active | IndexStatus::Updating)))
+}
+
+fn our_index(table: &TableDescription) -> Option<&GlobalSecondaryIndexDescription> {
+    table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(INDEX))
+}
+
+/// The definitions of both, each attribute once.
+fn merged(there: &[AttributeDefinition], added: [AttributeDefinition; 2]) -> Vec<AttributeDefinition> {
+    let is_new = |added: &AttributeDefinition| there.iter().all(|there| there.attribute_name != added.attribute_name);
+    there.iter().cloned().chain(added.into_iter().filter(is_new)).collect()
 }
 
 /// It can't happen, since nothing that is required is left out.

@@ -22,37 +22,48 @@ const LEAST: usize = 128;
 const MOST: usize = 1000;
 /// The index shows a task that was just taken for so long. It is not tried again meanwhile.
 const LAG: Duration = Duration::from_secs(3);
+/// A task that can't be worked on as it is, such as one that can't be read, is left alone for so long.
+const HOPELESS: Duration = Duration::from_secs(300);
 
 /// Looks for due tasks, one shard at a time.
 pub(super) struct Claims {
     context: Arc<Context>,
-    shards: u16,
-    /// What was tried, and when on the monotonic clock.
+    /// What is not tried again before a time on the monotonic clock.
     tried: HashMap<TaskId, Duration>,
 }
 
 impl Claims {
     pub(super) async fn new(context: &Arc<Context>) -> Result<Self, Error> {
-        Ok(Self { context: Arc::clone(context), shards: context.shards().await?, tried: HashMap::new() })
+        // It says so where there is no index.
+        context.shards().await?;
+        Ok(Self { context: Arc::clone(context), tried: HashMap::new() })
     }
 
     /// Up to `wanted` tasks that are due, of the first shard that has any, from a random one on.
     pub(super) async fn next(&mut self, wanted: usize) -> Result<Vec<TaskRef>, Error> {
         let now = self.context.clock.monotonic();
-        self.tried.retain(|_, at| *at + LAG > now);
-        let first = fastrand::u16(..self.shards);
-        for shard in (first..self.shards).chain(0..first) {
-            let mut due = self.due_in(shard, (wanted * WINDOW).clamp(LEAST, MOST)).await?;
+        self.tried.retain(|_, until| *until > now);
+        let shards = self.context.shards().await?;
+        let first = fastrand::u16(..shards);
+        // What was tried stands before what was not.
+        let window = wanted.saturating_mul(WINDOW).clamp(LEAST, MOST) + self.tried.len().min(MOST);
+        for shard in (first..shards).chain(0..first) {
+            let mut due = self.due_in(shard, window).await?;
             due.retain(|task| !self.tried.contains_key(&task.id));
             if due.is_empty() {
                 continue;
             }
             fastrand::shuffle(&mut due);
             due.truncate(wanted);
-            self.tried.extend(due.iter().map(|task| (task.id.clone(), now)));
+            self.tried.extend(due.iter().map(|task| (task.id.clone(), now + LAG)));
             return Ok(due);
         }
         Ok(Vec::new())
+    }
+
+    /// It is no use to try this one again soon.
+    pub(super) fn give_up(&mut self, id: TaskId) {
+        self.tried.insert(id, self.context.clock.monotonic() + HOPELESS);
     }
 
     /// Those of a shard that have been due longest, of each state.
@@ -73,17 +84,24 @@ impl Claims {
     /// Whether any task is in progress, by whomever, or waits to be tried again, or is due.
     pub(super) async fn anything_open(&self) -> Result<bool, Error> {
         let now = self.context.now().timestamp_millis();
-        for shard in 0..self.shards {
+        let hopeless = self.tried.len().min(MOST);
+        for shard in 0..self.context.shards().await? {
             let statuses = workable(self.context.codec.statuses.previous_succeeded());
             let reads = statuses.into_iter().map(|status| {
                 let until = matches!(status, Status::Pending | Status::Other(_)).then_some(now);
-                read_slice(&self.context, status, self.slice(status, shard, until), 1)
+                read_slice(&self.context, status, self.slice(status, shard, until), hopeless + 1)
             });
-            if try_join_all(reads).await?.iter().any(|found| !found.is_empty()) {
+            if try_join_all(reads).await?.iter().flatten().any(|task| !self.is_hopeless(&task.id)) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether it was given up, and not only tried a moment ago.
+    fn is_hopeless(&self, id: &TaskId) -> bool {
+        let now = self.context.clock.monotonic();
+        self.tried.get(id).is_some_and(|until| *until > now + LAG)
     }
 
     fn slice(&self, status: Status, shard: u16, until: Option<i64>) -> Slice {

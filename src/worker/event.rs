@@ -1,6 +1,6 @@
 //! What a worker says of its work.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::record::{TaskId, Tracker};
 use crate::status::Status;
 use crate::work_error::WorkError;
@@ -77,6 +77,7 @@ pub(super) enum Ended {
     Failed(Box<Tracker<()>>, WorkError),
     Refused(Error),
     LeaseLost(Error),
+    NotStarted(Error),
     NotRecorded(Error),
 }
 
@@ -87,8 +88,26 @@ impl Ended {
             Ended::Failed(tracker, error) => WorkerEvent::Failed { id, tracker, error },
             Ended::Refused(error) => WorkerEvent::Refused { id, error },
             Ended::LeaseLost(error) => WorkerEvent::LeaseLost { id, error },
-            Ended::NotRecorded(error) => WorkerEvent::NotRecorded { id, error },
+            Ended::NotStarted(error) | Ended::NotRecorded(error) => WorkerEvent::NotRecorded { id, error },
         }
+    }
+}
+
+impl Ended {
+    /// What no other start would mend.
+    pub(super) fn is_general(&self) -> Option<&Error> {
+        let general =
+            [ErrorKind::AccessDenied, ErrorKind::Credentials, ErrorKind::TableNotFound, ErrorKind::InvalidArgument];
+        match self {
+            Ended::NotStarted(error) if general.contains(&error.kind()) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether another start of this very task would fare no better.
+    pub(super) fn is_hopeless(&self) -> bool {
+        let hopeless = [ErrorKind::Interrupted, ErrorKind::Unreadable, ErrorKind::NotFound];
+        matches!(self, Ended::Refused(error) | Ended::NotStarted(error) if hopeless.contains(&error.kind()))
     }
 }
 
@@ -100,7 +119,7 @@ impl WorkerReport {
             Ended::Failed(..) => &mut self.failed,
             Ended::Refused(_) => &mut self.refused,
             Ended::LeaseLost(_) => &mut self.lease_lost,
-            Ended::NotRecorded(_) => &mut self.not_recorded,
+            Ended::NotStarted(_) | Ended::NotRecorded(_) => &mut self.not_recorded,
         };
         *count += 1;
     }

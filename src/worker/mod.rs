@@ -7,14 +7,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use event::{WorkerEvent, WorkerReport};
 
 use crate::backoff::Backoff;
-use crate::client::{RunError, TrackerClient};
+use crate::client::{Recorded, RunError, TrackerClient};
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
@@ -30,6 +29,15 @@ use event::Ended;
 const IDLE: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 /// The least of that.
 const IDLE_LEAST: Duration = Duration::from_millis(100);
+/// The index may be behind the table by so long. It is less nearly always (*Using Global Secondary Indexes in DynamoDB*, Amazon
+/// DynamoDB Developer Guide, says "within a fraction of a second, under normal conditions").
+const QUIET: Duration = Duration::from_secs(1);
+/// What was told to give its task back has so long to say so to DynamoDB.
+const GIVING_BACK: Duration = Duration::from_secs(10);
+/// The lowest rate.
+const LEAST_PER_SECOND: f64 = 0.001;
+/// More at a time than this is a mistake.
+const MOST: usize = 10_000;
 
 type Hook = Arc<dyn Fn(&WorkerEvent<'_>) + Send + Sync>;
 
@@ -88,7 +96,7 @@ impl<D: Data> TrackerClient<D> {
 impl<D: Data> Worker<D> {
     /// How many tasks it works on at a time. 8 by default, at least 1.
     pub fn concurrency(mut self, tasks: usize) -> Self {
-        self.concurrency = tasks.max(1);
+        self.concurrency = tasks.clamp(1, MOST);
         self
     }
 
@@ -124,9 +132,9 @@ impl<D: Data> Worker<D> {
         self
     }
 
-    /// Starts no more than so many tasks in a second.
+    /// Starts no more than so many tasks in a second; at least one in a thousand seconds.
     pub fn per_second(mut self, starts: f64) -> Self {
-        self.per_second = (starts > 0.0).then_some(starts);
+        self.per_second = Some(if starts.is_nan() { LEAST_PER_SECOND } else { starts.max(LEAST_PER_SECOND) });
         self
     }
 
@@ -158,6 +166,8 @@ impl<D: Data> Worker<D> {
             abandon: self.abandon.child_token(),
             handler: Arc::new(handler),
             idle: 0,
+            busy_until: self.client.context.clock.monotonic() + QUIET,
+            broken: None,
             next_start: Duration::ZERO,
             worker: Arc::new(self),
         };
@@ -188,6 +198,10 @@ struct Shift<D, F> {
     abandon: CancellationToken,
     /// How often in a row there was nothing to do.
     idle: u32,
+    /// Until when it is too early to say that there is nothing left, on the monotonic clock.
+    busy_until: Duration,
+    /// Why no task can be started.
+    broken: Option<Error>,
     /// When the next task may be started, on the monotonic clock.
     next_start: Duration,
 }
@@ -200,11 +214,15 @@ where
     T: Send + 'static,
 {
     async fn work(&mut self) -> Result<(), Error> {
+        let stop = self.worker.stop.clone();
         loop {
             while let Some(ended) = self.running.try_join_next() {
                 self.tally(ended);
             }
-            if self.worker.stop.is_cancelled() {
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
+            if stop.is_cancelled() {
                 return Ok(());
             }
             let free = self.worker.concurrency - self.running.len();
@@ -212,33 +230,54 @@ where
                 self.wait_for_one(None).await;
                 continue;
             }
-            let due = match self.claims.next(free).await {
-                Ok(due) => due,
-                Err(error) if error.is_temporary() => {
-                    tracing::warn!("can't look for tasks, and looks again: {error}");
-                    Vec::new()
-                }
-                Err(error) => return Err(error),
+            // With a rate, what is found is started at once, or it would be somebody else's by then.
+            let wanted = if self.worker.per_second.is_some() { 1 } else { free };
+            self.wait_for_turn().await;
+            let looked = tokio::select! {
+                looked = self.look(wanted) => looked,
+                () = stop.cancelled() => return Ok(()),
             };
-            if !due.is_empty() {
-                self.idle = 0;
-                for task in due {
-                    self.wait_for_turn().await;
-                    self.start(task);
+            match looked? {
+                Look::Found(due) => due.into_iter().for_each(|task| self.start(task)),
+                Look::Nothing => {
+                    self.idle += 1;
+                    self.wait_for_one(Some(IDLE_LEAST + IDLE.delay(self.idle.min(5)))).await;
                 }
-            } else if self.is_done().await? {
-                return Ok(());
-            } else {
-                self.idle += 1;
-                self.wait_for_one(Some(IDLE_LEAST + IDLE.delay(self.idle.min(5)))).await;
+                Look::Done => return Ok(()),
             }
         }
     }
 
-    /// Twice in a row, since the index follows the table with a delay.
-    async fn is_done(&mut self) -> Result<bool, Error> {
-        let may_be = self.worker.until_empty && self.running.is_empty() && self.idle > 0;
-        Ok(may_be && !self.claims.anything_open().await?)
+    /// Looks for tasks. What passes by itself is waited out.
+    async fn look(&mut self, wanted: usize) -> Result<Look, Error> {
+        match self.look_once(wanted).await {
+            Err(error) if error.is_temporary() => {
+                tracing::warn!("can't look for tasks, and looks again: {error}");
+                Ok(Look::Nothing)
+            }
+            looked => looked,
+        }
+    }
+
+    async fn look_once(&mut self, wanted: usize) -> Result<Look, Error> {
+        let due = self.claims.next(wanted).await?;
+        if !due.is_empty() {
+            self.busy();
+            return Ok(Look::Found(due));
+        }
+        // The index follows the table with a delay, and what has just ended may not be where it belongs yet.
+        let now = self.worker.client.context.clock.monotonic();
+        let quiet = self.running.is_empty() && now >= self.busy_until;
+        match self.worker.until_empty && quiet && !self.claims.anything_open().await? {
+            true => Ok(Look::Done),
+            false => Ok(Look::Nothing),
+        }
+    }
+
+    /// Something was found, or has ended.
+    fn busy(&mut self) {
+        self.idle = 0;
+        self.busy_until = self.worker.client.context.clock.monotonic() + QUIET;
     }
 
     /// Waits until a task has ended, the worker is to stop, or the time is over.
@@ -264,9 +303,13 @@ where
         let now = clock.monotonic();
         let turn = self.next_start.max(now);
         self.next_start = turn + Duration::from_secs_f64(1.0 / per_second);
-        tokio::select! {
-            () = clock.sleep(turn - now) => {}
-            () = self.worker.stop.cancelled() => {}
+        let mut over = std::pin::pin!(clock.sleep(turn - now));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                () = self.worker.stop.cancelled() => return,
+                Some(ended) = self.running.join_next() => self.tally(ended),
+            }
         }
     }
 
@@ -279,11 +322,14 @@ where
             let options = worker.options.clone().only_existing();
             let hook = worker.hook.clone();
             let run = worker.client.run_recorded(task.id.as_str(), options, |lease| async move {
+                if abandon.is_cancelled() {
+                    return Err(WorkError::release("the worker stops"));
+                }
                 event::tell(hook.as_ref(), &WorkerEvent::Started { id: lease.id(), attempt: lease.attempt() });
-                let work = std::pin::pin!(handler(lease));
-                match select(work, std::pin::pin!(abandon.cancelled())).await {
-                    Either::Left((outcome, _)) => outcome,
-                    Either::Right(_) => Err(WorkError::release("the worker stops")),
+                tokio::select! {
+                    biased;
+                    () = abandon.cancelled() => Err(WorkError::release("the worker stops")),
+                    outcome = handler(lease) => outcome,
                 }
             });
             let ended = Ended::of(run.await);
@@ -292,10 +338,15 @@ where
     }
 
     fn tally(&mut self, ended: Result<(TaskId, Ended), JoinError>) {
+        self.busy();
         match ended {
             Ok((id, ended)) => {
                 event::tell(self.worker.hook.as_ref(), &ended.event(&id));
                 self.report.add(&ended);
+                self.broken = self.broken.take().or_else(|| ended.is_general().cloned());
+                if ended.is_hopeless() {
+                    self.claims.give_up(id);
+                }
             }
             // `run` has recorded it as the task's failure.
             Err(error) if error.is_panic() => self.report.failed += 1,
@@ -307,13 +358,29 @@ where
     async fn finish(&mut self) {
         let clock = Arc::clone(&self.worker.client.context.clock);
         let mut over = std::pin::pin!(clock.sleep(self.worker.grace));
+        while !self.running.is_empty() && !self.abandon.is_cancelled() {
+            tokio::select! {
+                Some(ended) = self.running.join_next() => self.tally(ended),
+                () = self.abandon.cancelled() => {}
+                () = &mut over => self.abandon.cancel(),
+            }
+        }
+        // Where even that does not get through, the leases run out by themselves.
+        let mut over = std::pin::pin!(clock.sleep(GIVING_BACK));
         while !self.running.is_empty() {
             tokio::select! {
                 Some(ended) = self.running.join_next() => self.tally(ended),
-                () = &mut over, if !self.abandon.is_cancelled() => self.abandon.cancel(),
+                () = &mut over => self.running.abort_all(),
             }
         }
     }
+}
+
+/// What looking for tasks has come to.
+enum Look {
+    Found(Vec<TaskRef>),
+    Nothing,
+    Done,
 }
 
 /// The states in which a task may be due.
@@ -323,13 +390,18 @@ fn workable(previous_succeeded: Option<u32>) -> Vec<Status> {
 }
 
 impl Ended {
-    fn of<R, T>(result: Result<R, RunError<T>>) -> Self {
+    fn of<T>(result: Result<Recorded<T>, RunError<T>>) -> Self {
         match result {
+            // The handler may have recorded another outcome through its lease.
+            Ok(Recorded { tracker, .. }) if tracker.status != Status::Succeeded => {
+                Ended::Failed(Box::new(tracker), WorkError::from("the handler has recorded this itself"))
+            }
             Ok(_) | Err(RunError::DataNotKept { .. }) => Ended::Succeeded,
             Err(RunError::Refused(error)) => Ended::Refused(error),
             Err(RunError::Failed { tracker, error }) => Ended::Failed(tracker, error),
             Err(RunError::LeaseLost { error, .. }) => Ended::LeaseLost(error),
-            Err(RunError::NotStarted(error) | RunError::NotRecorded { error, .. }) => Ended::NotRecorded(error),
+            Err(RunError::NotStarted(error)) => Ended::NotStarted(error),
+            Err(RunError::NotRecorded { error, .. }) => Ended::NotRecorded(error),
         }
     }
 }

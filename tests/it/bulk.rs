@@ -99,7 +99,7 @@ async fn a_query_is_operated_on(bed: Bed) {
     assert_eq!(report.done, 10);
     let stats = client.stats().await.unwrap();
     assert_eq!([stats.pending, stats.failed, stats.exhausted, stats.ignored], [30, 50, 0, 40]);
-    // What makes no sense is left alone.
+    // What makes no sense is left alone; and what has changed since is not done again.
     let report = client.redrive_many(Query::new().status(Status::Failed), 8).await.unwrap();
     assert_eq!((report.done, report.skipped, report.failed), (0, 50, 0));
     let report = client.delete_many(Query::new().status(Status::Ignored).status(Status::Pending), 8).await.unwrap();

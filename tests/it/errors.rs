@@ -139,6 +139,7 @@ impl std::error::Error for Traced {}
 
 /// Every attribute with every type: nothing panics, nothing stays locked, and no value is shown.
 async fn a_wrong_type_of_any_attribute_is_told(bed: Bed) {
+    let bed = bed.on_a_plain_table().await;
     let client = bed.client::<()>();
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let values = [
@@ -191,6 +192,7 @@ async fn a_wrong_type_of_any_attribute_is_told(bed: Bed) {
 }
 
 async fn an_unreadable_task_does_not_stay_locked(bed: Bed) {
+    let bed = bed.on_a_plain_table().await;
     let client = bed.builder::<()>().max_attempts(1).build().unwrap();
     for (name, value) in [("errors", "secret"), ("last_lock", "secret"), ("due_time", "secret")] {
         client.create(name).await.unwrap();

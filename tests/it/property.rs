@@ -132,7 +132,14 @@ fn by_the_rules(lease: &Lease<u32>, act: Act, record: Tracker<u32>, now: DateTim
             after.data = data.unwrap_or(after.data);
             (true, after)
         }
-        false => (write.is_in(Some(&record)), record),
+        false if write.is_in(Some(&record)) => (true, record),
+        // Somebody who was given the lock has used our number, and we count on from theirs.
+        false if record.lock == Some(write.token) && record.step < u32::MAX => {
+            let mut after = Extend { step: record.step + 1, ..write }.apply(record);
+            after.data = data.unwrap_or(after.data);
+            (true, after)
+        }
+        false => (false, record),
     };
     match act {
         Act::Succeed => write_end(end(Status::Succeeded, None, over), record),

@@ -34,6 +34,10 @@ crate::tests![
     a_stage_finds_what_the_one_before_has_done,
     the_index_costs_what_the_docs_say,
     what_is_due_costs_what_is_due,
+    a_task_that_is_seen_twice_is_read_once,
+    another_stage_leaves_what_it_does_not_know_in_its_place,
+    a_missing_permission_is_no_missing_index,
+    an_item_that_can_not_be_read_does_not_stop_a_reindex,
     all_due_at_once_is_due_for_every_clock,
 ];
 
@@ -120,6 +124,20 @@ fn ids(found: &[TaskRef]) -> Vec<String> {
     found.iter().map(|task| task.id.as_str().to_owned()).collect()
 }
 
+/// All that a query finds, page by page.
+async fn all_pages(client: &TrackerClient<Value>, query: &Query) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = client.query(query, cursor.as_deref()).await.unwrap();
+        found.extend(ids(&page.items));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
 async fn one_order_and_limit_over_all_shards(bed: Bed) {
     let client = table(&bed);
     let wanted = create(&bed, &client, 30).await;
@@ -138,16 +156,7 @@ async fn a_cursor_goes_on_where_the_page_ended(bed: Bed) {
     let client = table(&bed);
     let wanted = create(&bed, &client, 23).await;
     for query in [Query::new().limit(5), Query::new().limit(1).newest_first()] {
-        let mut found = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = client.query(&query, cursor.as_deref()).await.unwrap();
-            found.extend(ids(&page.items));
-            cursor = page.cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let mut found = all_pages(&client, &query).await;
         assert_eq!(found.len(), wanted.len());
         if found[0] != wanted[0] {
             found.reverse();
@@ -192,16 +201,7 @@ async fn ties_at_a_page_s_end_are_neither_lost_nor_repeated(bed: Bed) {
         wanted.insert(id);
     }
     for query in [Query::new().limit(3), Query::new().limit(3).newest_first()] {
-        let mut found = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = client.query(&query, cursor.as_deref()).await.unwrap();
-            found.extend(ids(&page.items));
-            cursor = page.cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let found = all_pages(&client, &query).await;
         assert_eq!((found.len(), found.into_iter().collect::<BTreeSet<_>>()), (40, wanted.clone()));
     }
 }
@@ -448,4 +448,47 @@ async fn what_is_due_costs_what_is_due(bed: Bed) {
     }
     println!("what is due, among 100 tasks that are not, and among {there}: {costs:?} read units");
     assert!(costs[0] > 0.0 && costs[0] == costs[1], "{costs:?}");
+}
+
+async fn a_task_that_is_seen_twice_is_read_once(bed: Bed) {
+    let client = table(&bed);
+    create(&bed, &client, 3).await;
+    let found = client.query(&Query::new(), None).await.unwrap();
+    let twice = found.items.iter().chain(&found.items).map(|task| task.id.clone());
+    let records = client.load_many(twice).await.unwrap();
+    assert_eq!(records.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["task-0", "task-1", "task-2"]);
+}
+
+async fn another_stage_leaves_what_it_does_not_know_in_its_place(bed: Bed) {
+    let first = StatusSet::default().index_succeeded();
+    let states = [(100, "a"), (110, "b"), (120, "c"), (130, "d"), (140, "e"), (150, "f")];
+    let second = StatusSet::new(states).unwrap().after(&first).unwrap();
+    let one = bed.builder::<()>().index(SHARDS).statuses(first).build().unwrap();
+    let two = bed.builder::<()>().index(SHARDS).statuses(second).build().unwrap();
+    one.start("done").await.unwrap().succeed().await.unwrap();
+    let _running = one.start("running").await.unwrap();
+    let before = (place(&bed, "done").await, place(&bed, "running").await);
+    let page = two.reindex(None, 100).await.unwrap();
+    assert_eq!((page.filled, page.right), (0, 2));
+    assert_eq!((place(&bed, "done").await, place(&bed, "running").await), before);
+    let mut record = two.load("done").await.unwrap().unwrap();
+    two.dump(&mut record).await.unwrap();
+    two.unlock(&two.load("running").await.unwrap().unwrap()).await.unwrap();
+    assert_eq!((place(&bed, "done").await, place(&bed, "running").await), before);
+}
+
+async fn a_missing_permission_is_no_missing_index(bed: Bed) {
+    let client = table::<()>(&bed);
+    client.stats().await.unwrap();
+    bed.http.plan([Fault::Denied; 50]);
+    let error = client.query(&Query::new(), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccessDenied, "{error}");
+}
+
+async fn an_item_that_can_not_be_read_does_not_stop_a_reindex(bed: Bed) {
+    let client = table(&bed);
+    create(&bed, &client, 3).await;
+    bed.set("task-1", "attempts", AttributeValue::S("many".to_owned())).await;
+    let page = client.reindex(None, 100).await.unwrap();
+    assert_eq!((page.filled, page.right, page.unreadable), (0, 2, 1));
 }

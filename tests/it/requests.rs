@@ -31,6 +31,7 @@ async fn a_small_task_takes_one_write_unit_each_way(bed: Bed) {
     let client = dynamo_tracker::TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
     let client = client.clock(bed.clock.clone()).build().unwrap();
     client.create(NewTask::new("t").data(json!("x".repeat(500)))).await.unwrap();
+    meter.forget();
     let work = |mut lease: dynamo_tracker::Lease<Value>| async move {
         lease.checkpoint(json!("z".repeat(500))).await?;
         lease.mark_as_in_progress().await?;

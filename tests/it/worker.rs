@@ -29,6 +29,9 @@ crate::tests![
     every_event_is_told,
     it_lives_through_faults,
     without_an_index_it_does_not_begin,
+    what_no_waiting_mends_ends_it,
+    what_is_refused_for_good_does_not_keep_it,
+    it_sees_shards_that_were_added_meanwhile,
 ];
 
 fn client(bed: &Bed) -> TrackerClient<u32> {
@@ -254,4 +257,38 @@ async fn it_lives_through_faults(bed: Bed) {
 async fn without_an_index_it_does_not_begin(bed: Bed) {
     let error = bed.client::<()>().worker().run(|_| async { Ok(()) }).await.unwrap_err();
     assert!(error.to_string().contains("keeps no index"), "{error}");
+}
+
+async fn what_no_waiting_mends_ends_it(bed: Bed) {
+    let client = client(&bed);
+    fill(&client, 5).await;
+    // It may look, and not start.
+    let options = StartOptions::new().expire(Duration::from_millis(1));
+    let error = client.worker().start_options(options).run(|_| async { Ok(()) }).await.unwrap_err();
+    assert!(error.to_string().contains("skew"), "{error}");
+}
+
+async fn what_is_refused_for_good_does_not_keep_it(bed: Bed) {
+    let client = client(&bed);
+    fill(&client, 5).await;
+    let _interrupted = client.start("task-2").await.unwrap();
+    client.create("unreadable").await.unwrap();
+    bed.set("unreadable", "create_time", aws_sdk_dynamodb::types::AttributeValue::S("today".to_owned())).await;
+    let options = StartOptions::new().at_most_once();
+    let worker = client.worker().start_options(options).until_empty().run(|_| async { Ok(()) });
+    let report = tokio::time::timeout(Duration::from_secs(30), worker).await.expect("it ends").unwrap();
+    assert_eq!(report.succeeded, 4, "{report:?}");
+}
+
+async fn it_sees_shards_that_were_added_meanwhile(bed: Bed) {
+    // Its clock is moved on by hand, since it reads the number of shards once a minute.
+    let few = bed.builder::<u32>().index(1).build().unwrap();
+    assert_eq!(few.stats().await.unwrap().pending, 0);
+    let many = bed.builder::<u32>().index(16).build().unwrap();
+    many.create_table().await.unwrap();
+    for number in 0..20 {
+        many.create(format!("task-{number}")).await.unwrap();
+    }
+    bed.clock.advance(Duration::from_secs(61));
+    assert_eq!(few.stats().await.unwrap().pending, 20);
 }

@@ -325,8 +325,8 @@ pub(crate) struct List {
     #[arg(long)]
     pub(crate) newest: bool,
     /// No more than so many
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub(crate) limit: usize,
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
     /// Where the list before has ended
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,
@@ -352,7 +352,7 @@ pub(crate) struct Work {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub(crate) backoff: Duration,
     /// Start no more than so many tasks in a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) per_second: Option<f64>,
     /// How long what runs may go on once this program is told to stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -399,6 +399,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write one such as 500ms, 30s, 15m or 2h")),
     }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.001..1e6).contains(&rate) { Ok(rate) } else { Err("it is from 0.001 to a million".to_owned()) }
 }
 
 fn status(text: &str) -> Result<Status, String> {

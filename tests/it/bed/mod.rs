@@ -96,6 +96,14 @@ impl Bed {
         Ok(bed)
     }
 
+    /// The same on a table without the index, whose attributes can be of any type.
+    pub(crate) async fn on_a_plain_table(self) -> Self {
+        let bed = Self { table: format!("{}-plain", self.table), ..self };
+        bed.builder::<()>().build().unwrap().create_table().await.unwrap();
+        bed.http.forget();
+        bed
+    }
+
     /// The same on a server that nobody else uses.
     pub(crate) async fn on_a_server_of_its_own(self) -> Self {
         let another = if self._embedded.is_none() { dynamodb_local::another().unwrap() } else { None };

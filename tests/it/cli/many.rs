@@ -107,6 +107,10 @@ async fn all_tasks_are_listed(bed: Bed) {
     assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (8, 8));
     let done = records(&bed.cli(["list", "--status", "succeeded", "--json"]).await.exits(0).out).0;
     assert!(done.len() == 4 && done.iter().all(|record| record["status"] == "succeeded"));
+    for bad in [vec!["list", "--due", "--status", "succeeded"], vec!["list", "--limit", "0"], vec!["list", "--newest"]]
+    {
+        bed.cli(bad).await.exits(64);
+    }
 }
 
 async fn states_are_counted(bed: Bed) {
@@ -250,7 +254,8 @@ async fn watch_prints_lines_and_draws(bed: Bed) {
     fill(&bed, &[("exhausted", 1), ("succeeded", 1)]).await;
     let said = bed.cli(["watch", "--until-empty"]).await.exits(0);
     assert!(said.out.contains("0 pending, 0 in_progress, 0 failed, 1 exhausted, 0 ignored; no pace yet"), "{said:?}");
-    let seen = bed.cli(["watch", "--until-empty", "--json"]).await.exits(0).json();
+    let seen = bed.cli(["watch", "--until-empty", "--interval", "50ms", "--json"]).await.exits(0);
+    let seen: Value = serde_json::from_str(seen.out.lines().last().unwrap()).unwrap();
     assert_eq!((&seen["exhausted"], &seen["per_second"]), (&json!(1), &Value::Null));
     let terminal = Terminal::open(60);
     let child = terminal.spawn(bed.program().args(["watch", "--until-empty"]));

@@ -19,9 +19,15 @@ const SEGMENTS: u16 = 4;
 
 pub(super) async fn list(connection: &Connection, list: List, output: &Output) -> Result<Exit, Failure> {
     let client = connection.client()?;
-    let page = match query(connection, &list) {
+    let query = query(connection, &list);
+    if query.is_none() && (list.due || list.newest) {
+        let message =
+            "--due and --newest go by the index, which has no succeeded tasks; leave them out, or name other states";
+        return Err(Failure::usage(message));
+    }
+    let page = match query {
         Some(query) => client.query_records(&query, list.cursor.as_deref()).await?,
-        None => client.scan_page(&list.status, list.limit, list.cursor.as_deref()).await?,
+        None => client.scan_page(&list.status, list.limit as usize, list.cursor.as_deref()).await?,
     };
     match output.json {
         true => print_lines(&page, output),
@@ -37,7 +43,8 @@ fn query(connection: &Connection, list: &List) -> Option<Query> {
     if !connection.is_indexed() || statuses.is_empty() || statuses.contains(&Status::Succeeded) {
         return None;
     }
-    let mut query = statuses.iter().fold(Query::new().limit(list.limit), |query, status| query.status(*status));
+    let mut query =
+        statuses.iter().fold(Query::new().limit(list.limit as usize), |query, status| query.status(*status));
     if list.due {
         query = query.due_by(Utc::now());
     }

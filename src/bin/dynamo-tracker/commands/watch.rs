@@ -30,6 +30,7 @@ pub(super) async fn watch(
     let client = connection.client()?;
     let mut progress = Progress::over(WINDOW);
     let screen = (!output.json && std::io::stdout().is_terminal()).then(Screen::new);
+    let mut empty = 0;
     loop {
         let stats = client.stats().await?;
         progress.observe(Utc::now(), stats.open());
@@ -38,7 +39,9 @@ pub(super) async fn watch(
             None if output.json => output.value(&as_json(&stats, &progress)),
             None => output.line(&line(&stats, &progress)),
         }
-        if until_empty && stats.open() == 0 {
+        // Twice in a row, since the index follows the table with a delay.
+        empty = if stats.open() == 0 { empty + 1 } else { 0 };
+        if until_empty && empty > 1 {
             return Ok(Exit::Done);
         }
         tokio::time::sleep(interval).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dynamo_tracker::{CancellationToken, WorkError};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
 use super::environment::Prepared;
@@ -27,6 +27,8 @@ pub(super) struct How {
     pub(super) no_capture: bool,
     /// How long it may tidy up when its lease is lost.
     pub(super) grace: Duration,
+    /// It is in a process group of its own: the terminal's Ctrl-C is not for it, and its own children end with it.
+    pub(super) apart: bool,
 }
 
 /// How a command ended.
@@ -49,6 +51,7 @@ pub(super) async fn run(
         Ok(child) => child,
         Err(error) => return not_run(command, &error),
     };
+    let _group = how.apart.then(|| Group::of(&child)).flatten();
     let tail = child.stderr.take().map(|stream| Tail::of(stream, &how.stderr));
     let status = supervise(&mut child, orders, lost, how.grace).await;
     let trace = match tail {
@@ -77,6 +80,9 @@ fn spawn(command: &[OsString], prepared: &Prepared, how: &How) -> io::Result<Chi
     }
     if !how.no_capture {
         started.stderr(Stdio::piped());
+    }
+    if how.apart {
+        started.process_group(0);
     }
     // A worker that gives a task back drops what it waits for.
     started.kill_on_drop(true).spawn()
@@ -127,6 +133,22 @@ fn send(child: &Child, signal: Signal) {
     if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
         // It may have ended just now.
         let _ = kill_process(pid, signal);
+    }
+}
+
+/// A process group that ends when this is dropped.
+struct Group(Pid);
+
+impl Group {
+    fn of(child: &Child) -> Option<Self> {
+        child.id().and_then(|id| Pid::from_raw(id as i32)).map(Self)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Nearly always, nobody is left.
+        let _ = kill_process_group(self.0, Signal::KILL);
     }
 }
 

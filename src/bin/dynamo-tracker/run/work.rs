@@ -45,7 +45,13 @@ pub(crate) async fn work(connection: &Connection, work: args::Work, output: &Out
     let builder = connection.builder().lease(work.lease).grace(work.grace.saturating_add(AFTER_KILL));
     let client = builder.backoff(backoff).max_attempts(work.max_attempts).build()?;
     let stderr = Arc::new(Stderr::start());
-    let how = How { stderr: Arc::clone(&stderr), json: output.json, no_capture: work.no_capture, grace: work.grace };
+    let how = How {
+        stderr: Arc::clone(&stderr),
+        json: output.json,
+        no_capture: work.no_capture,
+        grace: work.grace,
+        apart: true,
+    };
     let commands = Arc::new(Commands { command: work.command, environment: Environment::new(connection)?, how });
     let signals = Signals::listen().map_err(|error| Failure::system("can't listen for signals", &error))?;
     let (stop, give_back) = (CancellationToken::new(), CancellationToken::new());
@@ -72,7 +78,9 @@ pub(crate) async fn work(connection: &Connection, work: args::Work, output: &Out
     let obey = async {
         signals.next().await;
         stop.cancel();
-        signals.next().await;
+        while !signals.is_order() {
+            signals.next().await;
+        }
         give_back.cancel();
         pending::<()>().await;
     };
