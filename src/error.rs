@@ -265,6 +265,11 @@ impl Error {
         self.kind() == ErrorKind::LeaseLost
     }
 
+    /// True where the next task would fare no better: table, credentials or permissions are at fault, not the task.
+    pub(crate) fn is_general(&self) -> bool {
+        matches!(self.kind(), ErrorKind::TableNotFound | ErrorKind::Credentials | ErrorKind::AccessDenied)
+    }
+
     /// True where the same call may well work later: locked, not due, throttled, in conflict, unreachable.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

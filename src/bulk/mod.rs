@@ -2,10 +2,8 @@
 
 mod limiter;
 
-use std::sync::Arc;
-
 use futures_util::future::ready;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::client::{NewTask, TrackerClient};
 use crate::error::{Error, ErrorKind};
@@ -41,7 +39,7 @@ impl BulkReport {
     fn add<T>(&mut self, result: Result<T, Error>) -> Result<(), Error> {
         match result {
             Ok(_) => self.done += 1,
-            Err(error) if is_general(&error) => return Err(error),
+            Err(error) if error.is_general() => return Err(error),
             Err(error)
                 if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed | ErrorKind::NotFound) =>
             {
@@ -56,11 +54,6 @@ impl BulkReport {
         }
         Ok(())
     }
-}
-
-/// Table, credentials or permissions are at fault, not the task.
-fn is_general(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::TableNotFound | ErrorKind::Credentials | ErrorKind::AccessDenied)
 }
 
 impl<D: Data> TrackerClient<D> {
@@ -148,7 +141,7 @@ impl<D: Data> TrackerClient<D> {
         let found = self.query_stream(query).map_ok(|task| task.id).try_chunks(BATCH);
         let records = found.map_err(|error| error.1).and_then(|ids: Vec<TaskId>| async move {
             let records = self.load_many(ids).await?;
-            Ok(futures_util::stream::iter(records).map(Ok))
+            Ok(stream::iter(records).map(Ok))
         });
         let records = records.try_flatten().try_filter(|record| ready(wanted(record)));
         self.for_each(records, concurrency, operate).await
@@ -162,9 +155,8 @@ impl<D: Data> TrackerClient<D> {
         action: impl AsyncFn(T) -> Result<R, Error>,
     ) -> Result<BulkReport, Error> {
         let concurrency = concurrency.clamp(1, MOST);
-        let limiter = Arc::new(Limiter::new(concurrency));
         let pressure = || self.context.table.pressure();
-        let (limiter, action) = (&limiter, &action);
+        let (limiter, action) = (&Limiter::new(concurrency), &action);
         let results = tasks.map(|task| async move {
             let task = task?;
             let _turn = limiter.turn().await;

@@ -147,8 +147,8 @@ impl<D: Data> TrackerClientBuilder<D> {
     /// Take one shard for each 500 tasks that are taken in a second. All clients of a table should say the same; to have more,
     /// say so to [`create_table`](TrackerClient::create_table) first, and a minute later to those who write: by then all who
     /// read know. What is in the shards that there were stays there and is found. A client without an index must not work on
-    /// the same tasks: it leaves their places in the index as they were. The index doubles what a task costs to write: 3 write units to take it, 2 to
-    /// end it, 3 to extend its lease.
+    /// the same tasks: it leaves their places in the index as they were. The index doubles what a task costs to write: 3
+    /// write units to take it, 2 to end it, 3 to extend its lease.
     pub fn index(mut self, shards: u16) -> Self {
         self.index = Some(Index { shards });
         self

@@ -71,10 +71,15 @@ pub(crate) struct KeySchema {
 }
 
 impl KeySchema {
-    /// The key of one item.
+    /// The key of a task's item.
     pub(crate) fn key(&self, id: &crate::TaskId) -> Item {
+        self.key_of(id.key())
+    }
+
+    /// The key of the item with this value in the partition key.
+    pub(crate) fn key_of(&self, partition: &str) -> Item {
         let mut key = Item::with_capacity(2);
-        key.insert(self.partition.clone(), AttributeValue::S(id.key().to_owned()));
+        key.insert(self.partition.clone(), AttributeValue::S(partition.to_owned()));
         if let Some((name, value)) = &self.sort {
             key.insert(name.clone(), AttributeValue::S(value.clone()));
         }

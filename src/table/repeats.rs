@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::error::BoxError;
 ///
 /// A write whose answer was lost is sent again, and the second copy finds the item as the first one left it. Where no
 /// token in the item tells, this is how we know that it may have been us.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Repeats {
     tries: Arc<AtomicU32>,
     /// All repetitions of the table's requests: how hard DynamoDB is pressed.

@@ -1,10 +1,8 @@
 //! What is the same for all clients of a table, and kept in it.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::{Table, failure, send};
 use crate::error::Error;
-use crate::schema::{Item, number};
+use crate::schema::number;
 
 /// The key of the item with the settings. No task has it, since no namespace is empty.
 const KEY: &str = "#dynamo-tracker";
@@ -13,7 +11,7 @@ impl Table {
     /// How many shards readers must look into. `None` where nobody has said.
     pub(crate) async fn stored_shards(&self) -> Result<Option<u16>, Error> {
         let request =
-            self.client.get_item().table_name(&self.name).set_key(Some(self.settings())).consistent_read(true);
+            self.client.get_item().table_name(&self.name).set_key(Some(self.key.key_of(KEY))).consistent_read(true);
         let answer = send!(self, request.customize(), None);
         let answer = answer.map_err(|error| failure::failure("read the number of shards", &self.name, error))?;
         Ok(answer.item.and_then(|item| item.get("shards")?.as_n().ok()?.parse().ok()))
@@ -25,7 +23,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(self.settings()))
+            .set_key(Some(self.key.key_of(KEY)))
             .update_expression("SET shards = :shards")
             .condition_expression("attribute_not_exists(shards) OR shards < :shards")
             .expression_attribute_values(":shards", number(shards));
@@ -38,11 +36,5 @@ impl Table {
             }
             Err(error) => Err(failure::failure("store the number of shards", &self.name, error)),
         }
-    }
-
-    fn settings(&self) -> Item {
-        let mut key = Item::from([(self.key.partition.clone(), AttributeValue::S(KEY.to_owned()))]);
-        key.extend(self.key.sort.clone().map(|(name, value)| (name, AttributeValue::S(value))));
-        key
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, GlobalSecondaryIndexDescription, IndexStatus, TableDescription, TableStatus,
     TimeToLiveSpecification, TimeToLiveStatus,
@@ -29,7 +28,7 @@ impl Table {
         if let Some(index) = index {
             self.raise_shards(index.shards).await?;
             if our_index(&table).is_none() {
-                self.add_index().await?;
+                self.add_index(&table).await?;
             }
         }
         self.turn_ttl_on().await?;
@@ -50,9 +49,8 @@ impl Table {
     }
 
     /// Adds the index to a table that was made without, and waits until DynamoDB has filled it with what is there.
-    async fn add_index(&self) -> Result<(), Error> {
+    async fn add_index(&self, table: &TableDescription) -> Result<(), Error> {
         let (index, attributes) = add_index().map_err(not_built)?;
-        let table = self.wait_until_active().await?;
         let request = self
             .client
             .update_table()

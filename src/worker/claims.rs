@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::workable;
 use crate::context::Context;
 use crate::error::Error;
 use crate::query::{TaskRef, read_slice};
@@ -69,8 +68,7 @@ impl Claims {
     /// Those of a shard that have been due longest, of each state.
     async fn due_in(&self, shard: u16, limit: usize) -> Result<Vec<TaskRef>, Error> {
         let now = self.context.now();
-        let statuses = workable(self.context.codec.statuses.previous_succeeded());
-        let reads = statuses.into_iter().map(|status| {
+        let reads = self.workable().map(|status| {
             // A lease that ran out is left alone for as long as clocks may differ.
             let until = if status == Status::InProgress { self.context.at_once(now) } else { now };
             read_slice(&self.context, status, self.slice(status, shard, Some(until.timestamp_millis())), limit)
@@ -86,8 +84,7 @@ impl Claims {
         let now = self.context.now().timestamp_millis();
         let hopeless = self.tried.len().min(MOST);
         for shard in 0..self.context.shards().await? {
-            let statuses = workable(self.context.codec.statuses.previous_succeeded());
-            let reads = statuses.into_iter().map(|status| {
+            let reads = self.workable().map(|status| {
                 let until = matches!(status, Status::Pending | Status::Other(_)).then_some(now);
                 read_slice(&self.context, status, self.slice(status, shard, until), hopeless + 1)
             });
@@ -102,6 +99,12 @@ impl Claims {
     fn is_hopeless(&self, id: &TaskId) -> bool {
         let now = self.context.clock.monotonic();
         self.tried.get(id).is_some_and(|until| *until > now + LAG)
+    }
+
+    /// The states in which a task may be due.
+    fn workable(&self) -> impl Iterator<Item = Status> + use<> {
+        let previous = self.context.codec.statuses.previous_succeeded().map(Status::Other);
+        [Status::Pending, Status::Failed, Status::InProgress].into_iter().chain(previous)
     }
 
     fn slice(&self, status: Status, shard: u16, until: Option<i64>) -> Slice {

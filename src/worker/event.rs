@@ -1,5 +1,6 @@
 //! What a worker says of its work.
 
+use crate::client::{Recorded, RunError};
 use crate::error::{Error, ErrorKind};
 use crate::record::{TaskId, Tracker};
 use crate::status::Status;
@@ -82,6 +83,21 @@ pub(super) enum Ended {
 }
 
 impl Ended {
+    pub(super) fn of<T>(result: Result<Recorded<T>, RunError<T>>) -> Self {
+        match result {
+            // The handler may have recorded another outcome through its lease.
+            Ok(Recorded { tracker, .. }) if tracker.status != Status::Succeeded => {
+                Ended::Failed(Box::new(tracker), WorkError::from("the handler has recorded this itself"))
+            }
+            Ok(_) | Err(RunError::DataNotKept { .. }) => Ended::Succeeded,
+            Err(RunError::Refused(error)) => Ended::Refused(error),
+            Err(RunError::Failed { tracker, error }) => Ended::Failed(tracker, error),
+            Err(RunError::LeaseLost { error, .. }) => Ended::LeaseLost(error),
+            Err(RunError::NotStarted(error)) => Ended::NotStarted(error),
+            Err(RunError::NotRecorded { error, .. }) => Ended::NotRecorded(error),
+        }
+    }
+
     pub(super) fn event<'a>(&'a self, id: &'a TaskId) -> WorkerEvent<'a> {
         match self {
             Ended::Succeeded => WorkerEvent::Succeeded { id },
@@ -91,15 +107,12 @@ impl Ended {
             Ended::NotStarted(error) | Ended::NotRecorded(error) => WorkerEvent::NotRecorded { id, error },
         }
     }
-}
 
-impl Ended {
     /// What no other start would mend.
     pub(super) fn is_general(&self) -> Option<&Error> {
-        let general =
-            [ErrorKind::AccessDenied, ErrorKind::Credentials, ErrorKind::TableNotFound, ErrorKind::InvalidArgument];
         match self {
-            Ended::NotStarted(error) if general.contains(&error.kind()) => Some(error),
+            // All starts have the same options, so what is wrong with them is wrong for all.
+            Ended::NotStarted(error) if error.is_general() || error.kind() == ErrorKind::InvalidArgument => Some(error),
             _ => None,
         }
     }

@@ -13,14 +13,13 @@ use tokio_util::sync::CancellationToken;
 pub use event::{WorkerEvent, WorkerReport};
 
 use crate::backoff::Backoff;
-use crate::client::{Recorded, RunError, TrackerClient};
+use crate::client::TrackerClient;
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
 use crate::query::TaskRef;
 use crate::record::TaskId;
 use crate::schema::Data;
-use crate::status::Status;
 use crate::work_error::WorkError;
 use claims::Claims;
 use event::Ended;
@@ -381,27 +380,4 @@ enum Look {
     Found(Vec<TaskRef>),
     Nothing,
     Done,
-}
-
-/// The states in which a task may be due.
-fn workable(previous_succeeded: Option<u32>) -> Vec<Status> {
-    let previous = previous_succeeded.map(Status::Other);
-    [Status::Pending, Status::Failed, Status::InProgress].into_iter().chain(previous).collect()
-}
-
-impl Ended {
-    fn of<T>(result: Result<Recorded<T>, RunError<T>>) -> Self {
-        match result {
-            // The handler may have recorded another outcome through its lease.
-            Ok(Recorded { tracker, .. }) if tracker.status != Status::Succeeded => {
-                Ended::Failed(Box::new(tracker), WorkError::from("the handler has recorded this itself"))
-            }
-            Ok(_) | Err(RunError::DataNotKept { .. }) => Ended::Succeeded,
-            Err(RunError::Refused(error)) => Ended::Refused(error),
-            Err(RunError::Failed { tracker, error }) => Ended::Failed(tracker, error),
-            Err(RunError::LeaseLost { error, .. }) => Ended::LeaseLost(error),
-            Err(RunError::NotStarted(error)) => Ended::NotStarted(error),
-            Err(RunError::NotRecorded { error, .. }) => Ended::NotRecorded(error),
-        }
-    }
 }

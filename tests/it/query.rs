@@ -400,11 +400,17 @@ async fn a_stage_finds_what_the_one_before_has_done(bed: Bed) {
     assert_eq!(one.stats().await.unwrap().succeeded, Some(0));
 }
 
-async fn the_index_costs_what_the_docs_say(bed: Bed) {
+/// A client that keeps the index, and what its requests cost.
+fn metered(bed: &Bed) -> (TrackerClient<Value>, Meter) {
     let meter = Meter::default();
     let sdk = aws_sdk_dynamodb::Client::from_conf(bed.sdk_config().interceptor(meter.clone()).build());
     let client = TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
     let client = client.clock(bed.clock.clone()).index(SHARDS).build().unwrap();
+    (client, meter)
+}
+
+async fn the_index_costs_what_the_docs_say(bed: Bed) {
+    let (client, meter) = metered(&bed);
     client.create_table().await.unwrap();
     meter.forget();
     client.create("t").await.unwrap();
@@ -430,10 +436,7 @@ async fn all_due_at_once_is_due_for_every_clock(bed: Bed) {
 }
 
 async fn what_is_due_costs_what_is_due(bed: Bed) {
-    let meter = Meter::default();
-    let sdk = aws_sdk_dynamodb::Client::from_conf(bed.sdk_config().interceptor(meter.clone()).build());
-    let client = TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
-    let client = client.clock(bed.clock.clone()).index(SHARDS).build().unwrap();
+    let (client, meter) = metered(&bed);
     let later = |number: usize| NewTask::new(format!("later-{number}")).due(bed.clock.now() + TimeDelta::days(1));
     create(&bed, &client, 20).await;
     let mut costs = Vec::new();

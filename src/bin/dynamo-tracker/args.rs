@@ -272,12 +272,8 @@ pub(crate) struct Start {
     /// Take it although it is done, exhausted, ignored or not due
     #[arg(long)]
     pub(crate) force: bool,
-    /// How often it is tried before it is exhausted
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_attempts: u32,
-    /// Who takes it, for people; HOST:PID by default
-    #[arg(long, value_name = "NAME")]
-    pub(crate) owner: Option<String>,
+    #[command(flatten)]
+    pub(crate) taker: Taker,
 }
 
 /// Options of `run`.
@@ -288,21 +284,41 @@ pub(crate) struct Run {
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) options: Start,
-    /// How long others are kept away if this program dies; a heartbeat extends it
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    pub(crate) lease: Duration,
+    #[command(flatten)]
+    pub(crate) task: Task,
     /// Wait so long for a task that is locked, instead of refusing
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
     /// Try a command that failed again so often, while attempts are left
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) retries: u32,
-    /// The longest wait before the first retry; it doubles each time, up to a minute
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
-    pub(crate) backoff: Duration,
     /// How long a command whose lease is lost may tidy up
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) grace: Duration,
+}
+
+/// Who takes a task, and how often it may be tried.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Taker {
+    /// How often it is tried before it is exhausted
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: u32,
+    /// Who takes it, for people; HOST:PID by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+}
+
+/// A command as a task: what `run` and `work` have in common.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Task {
+    /// How long others are kept away if this program dies; a heartbeat extends it
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) lease: Duration,
+    /// The longest wait before the first retry; it doubles each time, up to a minute
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) backoff: Duration,
     /// Leave the command's standard error alone, and keep no lines of it
     #[arg(long)]
     pub(crate) no_capture: bool,
@@ -339,33 +355,19 @@ pub(crate) struct Work {
     /// How many tasks at a time
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) concurrency: u16,
-    /// How long others are kept away if this program dies; a heartbeat extends it
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    pub(crate) lease: Duration,
+    #[command(flatten)]
+    pub(crate) task: Task,
     /// End when nothing is due, in progress or waiting to be tried again
     #[arg(long)]
     pub(crate) until_empty: bool,
-    /// How often a task is tried before it is exhausted
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_attempts: u32,
-    /// The longest wait before a task that failed is tried again; it doubles each time, up to a minute
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
-    pub(crate) backoff: Duration,
+    #[command(flatten)]
+    pub(crate) taker: Taker,
     /// Start no more than so many tasks in a second
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) per_second: Option<f64>,
     /// How long what runs may go on once this program is told to stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) grace: Duration,
-    /// Who works, for people; HOST:PID by default
-    #[arg(long, value_name = "NAME")]
-    pub(crate) owner: Option<String>,
-    /// Leave the commands' standard error alone, and keep no lines of it
-    #[arg(long)]
-    pub(crate) no_capture: bool,
-    /// The command and its arguments, after --
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// Which tasks to operate on.

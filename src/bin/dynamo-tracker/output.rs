@@ -138,6 +138,14 @@ impl Output {
         text(&format!("{value}\n"));
     }
 
+    /// Prints a result: JSON for programs, a line for people.
+    pub(crate) fn result(&self, value: &Value, line: &str) {
+        match self.json {
+            true => self.value(value),
+            false => self.line(line),
+        }
+    }
+
     /// Prints what people want to know, and programs have in other ways.
     pub(crate) fn line(&self, line: &str) {
         if !self.json {

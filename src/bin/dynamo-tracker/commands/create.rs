@@ -80,10 +80,10 @@ async fn create_from(client: &TrackerClient<Data>, file: &Path, output: &Output)
     file.broken.into_inner()?;
     report.errors.iter().for_each(|error| output.warn(&error.to_string()));
     let (created, existing, failed) = (report.done, report.skipped, report.failed + file.bad.get());
-    if output.json {
-        output.value(&json!({"created": created, "existing": existing, "failed": failed}));
-    }
-    output.line(&format!("{created} created, {existing} were there already, {failed} failed"));
+    output.result(
+        &json!({"created": created, "existing": existing, "failed": failed}),
+        &format!("{created} created, {existing} were there already, {failed} failed"),
+    );
     Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
 }
 

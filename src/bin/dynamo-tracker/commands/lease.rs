@@ -5,19 +5,20 @@ use std::time::Duration;
 use dynamo_tracker::{Error, LockToken, StartOptions, Status, Tracker, WorkError};
 use serde_json::Value;
 
-use crate::args::Start;
+use crate::args::{Start, Taker};
 use crate::connect::Connection;
 use crate::data::Data;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 
+/// An ordinary start.
+pub(crate) fn taker_options(taker: &Taker) -> StartOptions {
+    StartOptions::new().max_attempts(taker.max_attempts).owner(taker.owner.clone().unwrap_or_else(this_process))
+}
+
 /// The library's options for a start.
 pub(crate) fn start_options(options: &Start) -> StartOptions {
-    let mut start = StartOptions::new().max_attempts(options.max_attempts);
-    start = match &options.owner {
-        Some(owner) => start.owner(owner),
-        None => start.owner(this_process()),
-    };
+    let mut start = taker_options(&options.taker);
     if let Some(lock) = options.lock {
         start = start.lock(lock);
     }
@@ -30,7 +31,7 @@ pub(crate) fn start_options(options: &Start) -> StartOptions {
     start
 }
 
-pub(crate) fn this_process() -> String {
+fn this_process() -> String {
     let host = rustix::system::uname();
     format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }

@@ -14,7 +14,7 @@ use crate::data::Data;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::run;
-pub(crate) use lease::{start_options, this_process};
+pub(crate) use lease::{start_options, taker_options};
 use operate::Operation;
 use serde_json::json;
 
@@ -45,13 +45,11 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Exit, Failur
 async fn init(connection: &Connection, output: &Output) -> Result<Exit, Failure> {
     let created = connection.client()?.create_table().await?;
     let table = connection.table();
-    if output.json {
-        output.value(&json!({"table": table, "created": created}));
-    }
-    output.line(&match created {
+    let line = match created {
         true => format!("created the table {table}"),
         false => format!("the table {table} is there already"),
-    });
+    };
+    output.result(&json!({"table": table, "created": created}), &line);
     Ok(Exit::Done)
 }
 

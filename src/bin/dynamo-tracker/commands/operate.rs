@@ -111,10 +111,10 @@ async fn operate_on_all(
     let names = ids.status.iter().map(|status| status.name()).collect::<Vec<_>>().join(" or ");
     if ids.dry_run {
         let found = client.query_stream(query).try_fold(0_u64, async |count, _| Ok(count + 1)).await?;
-        if output.json {
-            output.value(&json!({"done": found, "skipped": 0, "failed": 0, "dry_run": true}));
-        }
-        output.line(&format!("would {} {found} tasks that are {names}", operation.verb()));
+        output.result(
+            &json!({"done": found, "skipped": 0, "failed": 0, "dry_run": true}),
+            &format!("would {} {found} tasks that are {names}", operation.verb()),
+        );
         return Ok(Exit::Done);
     }
     if operation == Operation::Delete && !ids.yes {
@@ -128,10 +128,10 @@ async fn operate_on_all(
     };
     report.errors.iter().for_each(|error| output.warn(&error.to_string()));
     let (done, skipped, failed) = (report.done, report.skipped, report.failed);
-    if output.json {
-        output.value(&json!({"done": done, "skipped": skipped, "failed": failed}));
-    }
-    output.line(&format!("{done} {}, {skipped} left as they are, {failed} failed", operation.done()));
+    output.result(
+        &json!({"done": done, "skipped": skipped, "failed": failed}),
+        &format!("{done} {}, {skipped} left as they are, {failed} failed", operation.done()),
+    );
     Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
 }
 
@@ -204,12 +204,12 @@ fn summary(all: Vec<Done>, operation: Operation, dry_run: bool, one: bool, outpu
     }
     let failed = all.iter().filter(|done| done.result.is_err()).count();
     let done = all.len() - failed;
-    if output.json {
-        let results: Vec<_> = all.iter().map(|done| as_json(done, dry_run)).collect();
-        output.value(&json!({"done": done, "failed": failed, "results": results}));
-    }
+    let results: Vec<_> = all.iter().map(|done| as_json(done, dry_run)).collect();
     let which = if dry_run { "would be done" } else { operation.done() };
-    output.line(&format!("{done} {which}, {failed} failed"));
+    output.result(
+        &json!({"done": done, "failed": failed, "results": results}),
+        &format!("{done} {which}, {failed} failed"),
+    );
     let mut exits = all.iter().filter_map(|done| done.result.as_ref().err()).map(Failure::exit);
     match exits.next() {
         None => Exit::Done,

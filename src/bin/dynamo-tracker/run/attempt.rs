@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use super::signals::Orders;
 use super::{Job, Stop, child};
-use crate::args;
-use crate::commands::start_options;
+use crate::commands::{start_options, taker_options};
 use crate::data::Data;
 use crate::output::Failure;
 use crate::record;
@@ -54,12 +53,10 @@ impl Job<'_> {
 
     /// A retry is an ordinary start: what was forced once is not forced again on whatever the task has become.
     fn options(&self, again: bool) -> StartOptions {
-        let given = &self.run.options;
-        if !again {
-            return start_options(given);
+        match again {
+            true => taker_options(&self.run.options.taker),
+            false => start_options(&self.run.options),
         }
-        let (owner, max_attempts) = (given.owner.clone(), given.max_attempts);
-        start_options(&args::Start { lock: None, ignore_lock: false, force: false, max_attempts, owner })
     }
 
     /// Runs the command, and says what came of it.
@@ -90,9 +87,7 @@ impl Job<'_> {
         match ended {
             Ok(recorded) => Ok(self.came_to(&recorded.tracker, 0)),
             Err(RunError::Failed { tracker, error }) => {
-                let limit = tracker.max_attempts;
-                let state = format!("attempt {} of {limit}, {} now", tracker.attempts, tracker.status);
-                self.warn(&format!("task {:?}: {error} ({state})", tracker.id));
+                self.how.stderr.say_failed(&tracker, &error);
                 Ok(self.came_to(&tracker, self.exit.get()))
             }
             Err(RunError::DataNotKept { error, tracker, .. }) => {

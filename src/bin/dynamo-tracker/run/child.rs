@@ -128,9 +128,14 @@ fn pass_on(child: &Child, signal: Signal, orders: &impl Orders) {
     }
 }
 
+/// The command's number, unless it has ended.
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(id as i32))
+}
+
 /// Sends a signal, unless the command has ended.
 fn send(child: &Child, signal: Signal) {
-    if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
+    if let Some(pid) = pid(child) {
         // It may have ended just now.
         let _ = kill_process(pid, signal);
     }
@@ -141,7 +146,7 @@ struct Group(Pid);
 
 impl Group {
     fn of(child: &Child) -> Option<Self> {
-        child.id().and_then(|id| Pid::from_raw(id as i32)).map(Self)
+        pid(child).map(Self)
     }
 }
 

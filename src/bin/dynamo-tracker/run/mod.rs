@@ -68,7 +68,7 @@ enum Stop {
 pub(crate) async fn run(connection: &Connection, run: args::Run, output: &Output) -> Result<Exit, Failure> {
     let (id, command) = id_and_command(&run)?;
     // The command gets the grace, and this program the time to see it end.
-    let builder = connection.builder().lease(run.lease).grace(run.grace.saturating_add(AFTER_KILL));
+    let builder = connection.builder().lease(run.task.lease).grace(run.grace.saturating_add(AFTER_KILL));
     let stderr = Arc::new(Stderr::start());
     let job = Job {
         client: builder.build()?,
@@ -80,7 +80,7 @@ pub(crate) async fn run(connection: &Connection, run: args::Run, output: &Output
         how: How {
             stderr: Arc::clone(&stderr),
             json: output.json,
-            no_capture: run.no_capture,
+            no_capture: run.task.no_capture,
             grace: run.grace,
             apart: false,
         },
@@ -99,7 +99,7 @@ pub(crate) async fn run(connection: &Connection, run: args::Run, output: &Output
 /// An id that begins with `-` comes after `--`, and the command after another.
 fn id_and_command(run: &args::Run) -> Result<(String, Vec<OsString>), Failure> {
     let usage = || Failure::usage("which task, and which command? dynamo-tracker run ID -- CMD ARG…");
-    match (&run.id, run.command.as_slice()) {
+    match (&run.id, run.task.command.as_slice()) {
         (Some(id), command) => Ok((id.clone(), command.to_vec())),
         (None, [id, dashes, command @ ..]) if dashes == "--" && !command.is_empty() => {
             Ok((id.to_str().ok_or_else(usage)?.to_owned(), command.to_vec()))
@@ -111,7 +111,7 @@ fn id_and_command(run: &args::Run) -> Result<(String, Vec<OsString>), Failure> {
 impl Job<'_> {
     /// Tries until the command succeeds, or may not be tried again.
     async fn run(&self) -> Result<Exit, Failure> {
-        let backoff = Backoff::new(self.run.backoff, LONGEST_RETRY);
+        let backoff = Backoff::new(self.run.task.backoff, LONGEST_RETRY);
         let mut retries = 0;
         loop {
             let attempt = match self.attempt_when_free(retries > 0).await {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dynamo_tracker::{Tracker, WorkError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -39,20 +40,22 @@ impl Stderr {
         if let Ok(permits) = self.room.acquire_many(wanted).await {
             permits.forget();
         }
-        self.send(bytes.to_vec());
-    }
-
-    /// Writes, whether or not there is room.
-    pub(super) fn push(&self, bytes: Vec<u8>) {
-        self.send(bytes);
+        self.push(bytes.to_vec());
     }
 
     /// Says something to people.
     pub(super) fn say(&self, message: &str) {
-        self.send(format!("dynamo-tracker: {message}\n").into_bytes());
+        self.push(format!("dynamo-tracker: {message}\n").into_bytes());
     }
 
-    fn send(&self, bytes: Vec<u8>) {
+    /// Says how an attempt failed, and what its task is now.
+    pub(super) fn say_failed(&self, tracker: &Tracker<()>, error: &WorkError) {
+        let Tracker { id, attempts, max_attempts, status, .. } = tracker;
+        self.say(&format!("task {id:?}: {error} (attempt {attempts} of {max_attempts}, {status} now)"));
+    }
+
+    /// Writes, whether or not there is room.
+    pub(super) fn push(&self, bytes: Vec<u8>) {
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
             // Without a receiver, there is nobody to write.
             let _ = sender.send(bytes);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::future::pending;
 use std::sync::Arc;
 
-use dynamo_tracker::{Backoff, CancellationToken, Lease, StartOptions, WorkError, WorkerEvent, WorkerReport};
+use dynamo_tracker::{Backoff, CancellationToken, Lease, WorkError, WorkerEvent, WorkerReport};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use super::signals::{Orders, Signals};
 use super::stderr::Stderr;
 use super::{AFTER_KILL, LONGEST_RETRY};
 use crate::args;
-use crate::commands::this_process;
+use crate::commands::taker_options;
 use crate::connect::Connection;
 use crate::data::Data;
 use crate::exit::Exit;
@@ -41,26 +41,25 @@ impl Orders for NoOrders {
 }
 
 pub(crate) async fn work(connection: &Connection, work: args::Work, output: &Output) -> Result<Exit, Failure> {
-    let backoff = Backoff::new(work.backoff, LONGEST_RETRY);
-    let builder = connection.builder().lease(work.lease).grace(work.grace.saturating_add(AFTER_KILL));
-    let client = builder.backoff(backoff).max_attempts(work.max_attempts).build()?;
+    let backoff = Backoff::new(work.task.backoff, LONGEST_RETRY);
+    let builder = connection.builder().lease(work.task.lease).grace(work.grace.saturating_add(AFTER_KILL));
+    let client = builder.backoff(backoff).build()?;
     let stderr = Arc::new(Stderr::start());
     let how = How {
         stderr: Arc::clone(&stderr),
         json: output.json,
-        no_capture: work.no_capture,
+        no_capture: work.task.no_capture,
         grace: work.grace,
         apart: true,
     };
-    let commands = Arc::new(Commands { command: work.command, environment: Environment::new(connection)?, how });
+    let commands = Arc::new(Commands { command: work.task.command, environment: Environment::new(connection)?, how });
     let signals = Signals::listen().map_err(|error| Failure::system("can't listen for signals", &error))?;
     let (stop, give_back) = (CancellationToken::new(), CancellationToken::new());
-    let owner = work.owner.unwrap_or_else(this_process);
     let told = Arc::clone(&stderr);
     let mut worker = client
         .worker()
         .concurrency(work.concurrency.into())
-        .start_options(StartOptions::new().owner(owner).max_attempts(work.max_attempts))
+        .start_options(taker_options(&work.taker))
         .stop_on(stop.clone())
         .give_back_on(give_back.clone())
         .grace(work.grace)
@@ -110,13 +109,7 @@ impl Commands {
 /// What people should know of. What succeeds, succeeds in silence.
 fn tell(stderr: &Stderr, event: &WorkerEvent<'_>) {
     match event {
-        WorkerEvent::Failed { id, tracker, error } => {
-            let limit = tracker.max_attempts;
-            stderr.say(&format!(
-                "task {id:?}: {error} (attempt {} of {limit}, {} now)",
-                tracker.attempts, tracker.status
-            ));
-        }
+        WorkerEvent::Failed { tracker, error, .. } => stderr.say_failed(tracker, error),
         WorkerEvent::LeaseLost { error, .. } | WorkerEvent::NotRecorded { error, .. } => stderr.say(&error.to_string()),
         _ => {}
     }
@@ -124,11 +117,9 @@ fn tell(stderr: &Stderr, event: &WorkerEvent<'_>) {
 
 fn summary(report: &WorkerReport, output: &Output) {
     let WorkerReport { succeeded, failed, released, refused, lease_lost, not_recorded, .. } = *report;
-    if output.json {
-        output.value(&json!({
-            "succeeded": succeeded, "failed": failed, "released": released, "refused": refused,
-            "lease_lost": lease_lost, "not_recorded": not_recorded,
-        }));
-    }
-    output.line(&format!("{succeeded} succeeded, {failed} failed, {released} given back"));
+    let value = json!({
+        "succeeded": succeeded, "failed": failed, "released": released, "refused": refused,
+        "lease_lost": lease_lost, "not_recorded": not_recorded,
+    });
+    output.result(&value, &format!("{succeeded} succeeded, {failed} failed, {released} given back"));
 }
