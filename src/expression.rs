@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::Error;
 use crate::protocol::{Acquire, End, Exhaust, Extend, Operate, Operation, Path};
-use crate::record::{AttemptError, LockToken, TaskId, Version};
+use crate::record::{AttemptError, BatchMember, LockToken, TaskId, Version};
 use crate::schema::{ATTRIBUTES, Codec, Item, attr, encode_errors, millis, number, seconds, string};
 use crate::status::Status;
 use crate::time::minus;
@@ -23,13 +23,14 @@ pub(crate) struct Update {
     pub(crate) values: Item,
     set: String,
     remove: String,
+    add: String,
 }
 
 impl Update {
     /// The update expression.
     pub(crate) fn update(&self) -> String {
-        let mut text = String::with_capacity(self.set.len() + self.remove.len() + 16);
-        for (keyword, clauses) in [("SET ", &self.set), (" REMOVE ", &self.remove)] {
+        let mut text = String::with_capacity(self.set.len() + self.remove.len() + self.add.len() + 16);
+        for (keyword, clauses) in [("SET ", &self.set), (" REMOVE ", &self.remove), (" ADD ", &self.add)] {
             if !clauses.is_empty() {
                 text.push_str(keyword);
                 text.push_str(clauses);
@@ -38,28 +39,34 @@ impl Update {
         text
     }
 
-    fn value(&mut self, placeholder: &str, value: AttributeValue) -> &mut Self {
+    pub(crate) fn value(&mut self, placeholder: &str, value: AttributeValue) -> &mut Self {
         self.values.insert(placeholder.to_owned(), value);
         self
     }
 
-    fn name(&mut self, placeholder: &str, name: &str) -> &mut Self {
+    pub(crate) fn name(&mut self, placeholder: &str, name: &str) -> &mut Self {
         self.names.insert(placeholder.to_owned(), name.to_owned());
         self
     }
 
     /// Adds assignments, such as `step = :step, update_time = :now`.
-    fn set(&mut self, clauses: &str) -> &mut Self {
+    pub(crate) fn set(&mut self, clauses: &str) -> &mut Self {
         append(&mut self.set, ", ", clauses);
         self
     }
 
-    fn remove(&mut self, names: &str) -> &mut Self {
+    pub(crate) fn remove(&mut self, names: &str) -> &mut Self {
         append(&mut self.remove, ", ", names);
         self
     }
 
-    fn and(&mut self, clause: &str) -> &mut Self {
+    /// Adds members to a set, such as `names :name`.
+    pub(crate) fn add(&mut self, clause: &str) -> &mut Self {
+        append(&mut self.add, ", ", clause);
+        self
+    }
+
+    pub(crate) fn and(&mut self, clause: &str) -> &mut Self {
         append(&mut self.condition, " AND ", clause);
         self
     }
@@ -152,7 +159,7 @@ pub(crate) fn acquire(write: &Acquire, id: &TaskId, codec: &Codec) -> Update {
         update.set("last_lock = if_not_exists(#lock, if_not_exists(last_lock, :token))");
     }
     if let Path::Replace { .. } = write.path {
-        update.name("#data", attr::DATA).remove("#data, errors, last_lock");
+        update.name("#data", attr::DATA).remove("#data, errors, last_lock, last_batch");
     }
     update.set_or_remove(attr::LOCK_OWNER, ":owner", write.owner.as_deref().map(string));
     acquire_condition(&mut update, write, codec);
@@ -283,6 +290,19 @@ pub(crate) fn exhaust(write: &Exhaust, id: &TaskId, errors: &[AttemptError], cod
         update.value(":errors", encode_errors(errors)?).set("errors = :errors");
     }
     Ok(update)
+}
+
+/// The same write, of a task whose end its batch counts with it.
+pub(crate) fn counted(mut update: Update, batch: &BatchMember) -> Update {
+    update.name("#batch", attr::BATCH).value(":batch", string(batch)).set("last_batch = :batch").remove("#batch");
+    update
+}
+
+/// The same write, of a task that its batch counts again, or for which it is too late.
+pub(crate) fn recounted(mut update: Update, batch: Option<&BatchMember>) -> Update {
+    update.name("#batch", attr::BATCH).remove(attr::LAST_BATCH);
+    update.set_or_remove("#batch", ":batch", batch.map(string));
+    update
 }
 
 /// Nothing but the condition that a record is still of the version that was seen, as a delete needs it.

@@ -69,13 +69,17 @@
 //!
 //! * `embedded`: DynamoDB inside the process, for trying out, laptops and tests. Off by default, as is everything but
 //!   the protocol.
+//! * `metrics`: a counter `dynamo_tracker_worker_events_total` of each [`WorkerEvent`], by namespace and event, through the
+//!   crate `metrics`, whose exporters send it wherever metrics go.
 //! * `cli`: the command line, `dynamo-tracker`. The library is the same with and without it.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod backoff;
+mod batch;
 mod bulk;
 mod client;
 mod context;
+mod countdown;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
@@ -92,6 +96,7 @@ mod work_error;
 mod worker;
 
 pub use backoff::Backoff;
+pub use batch::{Batch, BatchStatus};
 pub use bulk::BulkReport;
 pub use client::{NewTask, Recorded, RunError, TrackerClient, TrackerClientBuilder};
 pub use error::{Error, ErrorKind};
@@ -99,8 +104,8 @@ pub use lease::Lease;
 pub use protocol::{Refusal, StartOptions};
 pub use query::{Page, Progress, Query, Reindexed, Stats, TaskRef};
 pub use record::{
-    AttemptError, InvalidLockToken, InvalidTaskId, LockToken, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES,
-    MAX_TYPE_BYTES, RawData, TaskId, Tracker,
+    AttemptError, BatchMember, InvalidBatchMember, InvalidLockToken, InvalidTaskId, LockToken, MAX_KEY_BYTES,
+    MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TYPE_BYTES, RawData, TaskId, Tracker,
 };
 pub use schema::Data;
 pub use status::{InvalidStatusSet, Status, StatusSet};

@@ -36,7 +36,7 @@ pub struct BulkReport {
 
 impl BulkReport {
     /// Counts a result. An error that the next task would meet as well ends it all.
-    fn add<T>(&mut self, result: Result<T, Error>) -> Result<(), Error> {
+    pub(crate) fn add<T>(&mut self, result: Result<T, Error>) -> Result<(), Error> {
         match result {
             Ok(_) => self.done += 1,
             Err(error) if error.is_general() => return Err(error),
@@ -140,11 +140,12 @@ impl<D: Data> TrackerClient<D> {
     ) -> Result<BulkReport, Error> {
         let found = self.query_stream(query).map_ok(|task| task.id).try_chunks(BATCH);
         let records = found.map_err(|error| error.1).and_then(|ids: Vec<TaskId>| async move {
-            let records = self.load_many(ids).await?;
+            let records = self.load_each(ids).await?;
             Ok(stream::iter(records).map(Ok))
         });
-        let records = records.try_flatten().try_filter(|record| ready(wanted(record)));
-        self.for_each(records, concurrency, operate).await
+        // One that can't be read is a failure of its own, and no reason to leave the others.
+        let records = records.try_flatten().try_filter(|read| ready(read.as_ref().map_or(true, &wanted)));
+        self.for_each(records, concurrency, async |read: Result<_, Error>| operate(read?).await).await
     }
 
     /// Does something to each, so many at a time, and fewer while DynamoDB asks for patience.

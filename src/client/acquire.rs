@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::Context;
+use crate::countdown::CountDown;
 use crate::error::{Error, ErrorKind};
-use crate::expression;
+use crate::expression::{self, Update};
 use crate::lease::{Held, not_held};
 use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
@@ -111,15 +112,38 @@ async fn mark_exhausted(
     write: &Exhaust,
     record: Tracker<RawData>,
 ) -> Result<Option<Tracker<RawData>>, Error> {
-    let exhausted = write.apply(record.clone(), context.error_history).into_stored();
+    let mut exhausted = write.apply(record.clone(), context.error_history);
+    exhausted.count_off();
+    let exhausted = exhausted.into_stored();
     let update = expression::exhaust(write, &record.id, &exhausted.errors, &context.codec)
         .map_err(|error| error.about(&record.id))?;
-    match context.table.update("mark it exhausted", &record.id, update, Want::default()).await? {
+    match write_counted(context, "mark it exhausted", &record, update, Want::default()).await? {
         Written::Done(_) => {
             tracing::info!(attempts = record.attempts, "no attempts are left: exhausted");
             Ok(Some(exhausted))
         }
         Written::Refused { .. } => Ok(None),
+    }
+}
+
+/// Writes what ends a task without its lease, and counts it in the task's batch.
+pub(super) async fn write_counted<D>(
+    context: &Context,
+    action: &str,
+    seen: &Tracker<D>,
+    update: Update,
+    want: Want,
+) -> Result<Written, Error> {
+    let update = match &seen.batch {
+        None => update,
+        Some(batch) => expression::counted(update, batch),
+    };
+    let mut count = CountDown::begin(context, seen.batch.as_ref(), 0)?;
+    loop {
+        let sent = context.table.update_and(action, &seen.id, update.clone(), count.writes(), want).await;
+        if let Some(written) = count.settle(sent).await.map_err(|error| error.about(&seen.id))? {
+            return Ok(written);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
-use crate::record::{Loaded, LockToken, RawData, TaskId, Tracker, Version};
+use crate::record::{BatchMember, Loaded, LockToken, RawData, TaskId, Tracker, Version};
 use crate::schema::{Data, Item, to_value};
 use crate::status::Status;
 use crate::table::{Want, Written};
@@ -149,11 +149,21 @@ impl<D: Data> TrackerClient<D> {
     }
 
     /// The record of a task to be made, and its item.
-    fn new_item(&self, task: &NewTask<D>) -> Result<(Tracker<()>, Item), Error> {
+    pub(crate) fn new_item(&self, task: &NewTask<D>) -> Result<(Tracker<()>, Item), Error> {
+        self.new_item_in(task, |_| None)
+    }
+
+    /// The same, of a task that counts for a batch.
+    pub(crate) fn new_item_in(
+        &self,
+        task: &NewTask<D>,
+        batch: impl FnOnce(&TaskId) -> Option<BatchMember>,
+    ) -> Result<(Tracker<()>, Item), Error> {
         let id = self.id(&task.id)?;
         let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
         let mut record = Tracker::new(id, (), self.context.max_attempts, self.context.now());
         record.due_time = self.context.due_time(record.status, task.due, record.create_time);
+        record.batch = batch(&record.id);
         let record = record.into_stored();
         let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&record.id))?;
         Ok((record, item))
@@ -330,7 +340,7 @@ fn is_version(stored: &Option<Tracker<RawData>>, written: Version) -> bool {
     stored.as_ref().is_some_and(|stored| stored.version() == written)
 }
 
-fn already_exists(existing: Option<Tracker<RawData>>, id: &TaskId) -> Error {
+pub(crate) fn already_exists(existing: Option<Tracker<RawData>>, id: &TaskId) -> Error {
     let state = existing.as_ref().map_or("unknown".to_owned(), |record| record.status.to_string());
     let message = format!("it exists already, and is {state}; start it, or create one with another id");
     Error::new(ErrorKind::AlreadyExists, message).with_tracker(existing).about(id)

@@ -1,13 +1,15 @@
 //! What people do to tasks without holding their lock.
 
+use super::acquire::write_counted;
 use super::{TrackerClient, changed};
+use crate::countdown::{CountDown, Counters};
 use crate::error::{Error, ErrorKind};
-use crate::expression;
+use crate::expression::{self, Update};
 use crate::protocol::{Operate, Operation};
-use crate::record::{RawData, Tracker};
+use crate::record::{BatchMember, RawData, Tracker};
 use crate::schema::Data;
 use crate::status::Status;
-use crate::table::{Want, Written};
+use crate::table::{Actions, Want, Written};
 
 /// Each is bound to the record that was seen, and writes nothing where it has changed since.
 impl<D: Data> TrackerClient<D> {
@@ -64,8 +66,7 @@ impl<D: Data> TrackerClient<D> {
     pub async fn delete(&self, seen: &Tracker<D>) -> Result<(), Error> {
         let id = &seen.id;
         self.own(id)?;
-        let condition = expression::unchanged(seen.loaded.0.unwrap_or(seen.version()), &self.context.codec);
-        match self.context.table.delete(id, condition).await? {
+        match self.send_deletion(seen).await.map_err(|error| error.about(id))? {
             Written::Done(_) => {}
             // The first copy of the request, whose answer was lost, has deleted it.
             Written::Refused { item: None, repeated: true } => {}
@@ -85,8 +86,9 @@ impl<D: Data> TrackerClient<D> {
         let mut write = Operate::on(seen, operation, now, self.context.expire_at(now));
         write.due_time = self.context.due_time(write.status_after(), None, now);
         let update = expression::operate(&write, id, &self.context.codec);
-        let want = Want { item: true, within: None };
-        let record = match self.context.table.update(operation.name(), id, update, want).await? {
+        let record = match self.send_operation(seen, operation, update).await? {
+            // A transaction shows nothing, so what it has made is read, or what somebody has made of that since.
+            Written::Done(None) => self.context.decode_written(id, self.context.table.get(id, None).await?)?,
             Written::Done(item) => self.context.decode_written(id, item)?,
             Written::Refused { item, repeated } => match self.context.decode(id, item)? {
                 Some(stored) if repeated && write.is_in(&stored) => stored,
@@ -95,6 +97,50 @@ impl<D: Data> TrackerClient<D> {
         };
         tracing::info!(task = ?id, status = %record.status, "{}", operation.name());
         Tracker::<RawData>::typed(record)
+    }
+}
+
+impl<D: Data> TrackerClient<D> {
+    /// Sends what an operator wants, and tells the task's batch if it has one.
+    async fn send_operation(&self, seen: &Tracker<D>, operation: Operation, update: Update) -> Result<Written, Error> {
+        let want = Want { item: true, within: None };
+        match (operation, &seen.last_batch) {
+            (Operation::Ignore, _) => write_counted(&self.context, operation.name(), seen, update, want).await,
+            (Operation::Redrive, Some(batch)) => self.redrive_in(batch, seen, update).await,
+            _ => self.context.table.update(operation.name(), &seen.id, update, want).await,
+        }
+    }
+
+    async fn send_deletion(&self, seen: &Tracker<D>) -> Result<Written, Error> {
+        let condition = expression::unchanged(seen.loaded.0.unwrap_or(seen.version()), &self.context.codec);
+        let (table, id) = (&self.context.table, &seen.id);
+        let mut count = CountDown::begin(&self.context, seen.batch.as_ref(), 0)?;
+        loop {
+            let sent = match count.writes() {
+                none if none.is_empty() => table.delete(id, condition.clone()).await,
+                writes => {
+                    let ours = table.delete_action(table.key.key(id), condition.clone())?;
+                    table.transact("delete it", ours, Actions::once(writes), Want::default()).await
+                }
+            };
+            if let Some(written) = count.settle(sent).await? {
+                return Ok(written);
+            }
+        }
+    }
+
+    /// Redrives a task that its batch has counted: it is counted as open again, unless the batch is over by now.
+    async fn redrive_in(&self, batch: &BatchMember, seen: &Tracker<D>, update: Update) -> Result<Written, Error> {
+        let (table, action) = (&self.context.table, Operation::Redrive.name());
+        let writes = vec![Counters::of(&self.context, batch.batch()).reopen_task(batch.part())?];
+        let reopened = expression::recounted(update.clone(), Some(batch));
+        match table.update_and(action, &seen.id, reopened, writes, Want::default()).await {
+            Err(error) if error.kind() == ErrorKind::ActionRefused => {
+                let want = Want { item: true, within: None };
+                table.update(action, &seen.id, expression::recounted(update, None), want).await
+            }
+            written => written,
+        }
     }
 }
 

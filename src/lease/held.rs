@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::context::Context;
+use crate::countdown::CountDown;
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
-use crate::record::{LockToken, RawData, TaskId, Tracker};
+use crate::record::{BatchMember, LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
 use crate::table::{Actions, Want, Written};
 use crate::time::{Sleep, plus, to_millis};
@@ -383,13 +384,10 @@ impl Held {
     async fn end_once(&self, outcome: &Outcome) -> Result<Tracker<()>, Error> {
         let _turn = self.writing.lock().await;
         let write = &outcome.end;
-        let data = self.state().unsaved.clone();
-        let update =
-            expression::end(write, &self.id, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
         self.check("record its outcome")?;
+        let update = self.end_update(write).map_err(|error| error.about(&self.id))?;
         self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
-        let actions = actions(&outcome.writes, &self.request_token(u32::MAX));
-        let written = self.write("record its outcome", update, actions).await;
+        let written = self.write_end(outcome, update).await.map_err(|error| error.about(&self.id));
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
             // Nothing of it is in, and the caller may well decide on another outcome.
             self.state().standing = Standing::Open;
@@ -402,8 +400,42 @@ impl Held {
         let mut state = self.state();
         state.standing = Standing::Ended;
         state.record = write.apply(state.record.clone()).into_stored();
+        if write.status.is_final() {
+            state.record.count_off();
+        }
         tracing::info!(task = ?self.id, attempt = self.attempt, status = %write.status, "recorded the outcome");
         Ok(state.record.clone())
+    }
+
+    /// The batch that counts this outcome, if it ends the task.
+    fn counting_batch(&self, write: &End) -> Option<BatchMember> {
+        self.state().record.batch.clone().filter(|_| write.status.is_final())
+    }
+
+    fn end_update(&self, write: &End) -> Result<Update, Error> {
+        let data = self.state().unsaved.clone();
+        let update = expression::end(write, &self.id, data, &self.context.codec)?;
+        Ok(match self.counting_batch(write) {
+            None => update,
+            Some(batch) => expression::counted(update, &batch),
+        })
+    }
+
+    /// Sends an outcome, with the writes that count it in its batch. Each try that has other writes has a token of its own.
+    async fn write_end(&self, outcome: &Outcome, update: Update) -> Result<Option<Refused>, Error> {
+        let Some(batch) = self.counting_batch(&outcome.end) else {
+            let actions = actions(&outcome.writes, &self.request_token(u32::MAX));
+            return self.write("record its outcome", update, actions).await;
+        };
+        let mut count = CountDown::begin(&self.context, Some(&batch), outcome.writes.len())?;
+        loop {
+            let writes = [outcome.writes.clone(), count.writes()].concat();
+            let actions = actions(&writes, &self.request_token(u32::MAX - count.round()));
+            let sent = self.write("record its outcome", update.clone(), actions).await;
+            if let Some(written) = count.settle(sent).await? {
+                return Ok(written);
+            }
+        }
     }
 
     /// Sends a write that is bound to our lock. `None` means that it is in.

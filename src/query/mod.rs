@@ -19,7 +19,7 @@ use crate::client::TrackerClient;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::{TaskId, Tracker};
-use crate::schema::Data;
+use crate::schema::{Data, Item};
 use crate::status::Status;
 use crate::table::MAX_BATCH;
 use merge::Merge;
@@ -204,23 +204,31 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// [`ErrorKind::Unreadable`]; else what DynamoDB refuses.
     pub async fn load_many(&self, ids: impl IntoIterator<Item = TaskId>) -> Result<Vec<Tracker<D>>, Error> {
+        self.load_each(ids).await?.into_iter().collect()
+    }
+
+    /// The same, with the error of each that can't be read in its place.
+    pub(crate) async fn load_each(
+        &self,
+        ids: impl IntoIterator<Item = TaskId>,
+    ) -> Result<Vec<Result<Tracker<D>, Error>>, Error> {
         // The index may show a task twice while it moves, and DynamoDB refuses a batch with the same key twice.
         let mut seen = HashSet::new();
         let ids: Vec<TaskId> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
         let batches: Vec<_> = ids.chunks(MAX_BATCH).map(<[TaskId]>::to_vec).collect();
         let context = &self.context;
-        let read = stream::iter(batches).map(|batch| async move {
-            let items = context.table.get_many(&batch, &*context.clock).await?;
-            items
-                .into_iter()
-                .map(|item| context.codec.decode(item)?.typed())
-                .collect::<Result<Vec<Tracker<D>>, Error>>()
-        });
-        let read: Vec<Vec<Tracker<D>>> = read.buffered(BATCHES).try_collect().await?;
+        let read = stream::iter(batches)
+            .map(|batch| async move { context.table.get_many(&batch, &*context.clock).await })
+            .buffered(BATCHES);
+        let items: Vec<Vec<Item>> = read.try_collect().await?;
         let now = context.now();
-        let mut found: HashMap<TaskId, Tracker<D>> =
-            read.into_iter().flatten().map(|record| (record.id.clone(), record)).collect();
-        let records = ids.iter().filter_map(|id| found.remove(id));
-        Ok(records.filter(|record| !record.has_expired(now)).collect())
+        let mut found: HashMap<String, Item> = items
+            .into_iter()
+            .flatten()
+            .filter_map(|item| Some((context.codec.key_of(&item)?.to_owned(), item)))
+            .collect();
+        let read = |item| context.codec.decode(item)?.typed();
+        let records = ids.iter().filter_map(|id| found.remove(id.key())).map(read);
+        Ok(records.filter(|read| !read.as_ref().is_ok_and(|record: &Tracker<D>| record.has_expired(now))).collect())
     }
 }

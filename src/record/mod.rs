@@ -2,6 +2,7 @@
 
 mod attempt_error;
 mod id;
+mod member;
 mod raw;
 mod token;
 
@@ -12,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 pub use attempt_error::{AttemptError, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TYPE_BYTES};
 pub use id::{InvalidTaskId, MAX_KEY_BYTES, TaskId};
+pub use member::{BatchMember, InvalidBatchMember};
 pub use raw::RawData;
 pub use token::{InvalidLockToken, LockToken};
 
@@ -61,6 +63,10 @@ pub struct Tracker<D> {
     pub due_time: Option<DateTime<Utc>>,
     /// When DynamoDB may delete it, to the second.
     pub expire_at: Option<DateTime<Utc>>,
+    /// The batch that counts it as one that has not ended yet.
+    pub batch: Option<BatchMember>,
+    /// The batch that has counted its end.
+    pub last_batch: Option<BatchMember>,
     /// What the stored record was when it was loaded, for a dump that overwrites nothing newer.
     pub(crate) loaded: Loaded,
 }
@@ -117,6 +123,8 @@ impl<D> Tracker<D> {
             errors: Vec::new(),
             due_time: None,
             expire_at: None,
+            batch: None,
+            last_batch: None,
             loaded: Loaded(None),
         }
     }
@@ -180,6 +188,13 @@ impl<D> Tracker<D> {
         self.lock_expire_time = None;
     }
 
+    /// Takes the task as counted by its batch: a redrive can have it counted again.
+    pub(crate) fn count_off(&mut self) {
+        if let Some(batch) = self.batch.take() {
+            self.last_batch = Some(batch);
+        }
+    }
+
     /// The same record with other data, and the data that it had.
     pub(crate) fn swap_data<E>(self, data: E) -> (Tracker<E>, D) {
         let record = Tracker {
@@ -200,6 +215,8 @@ impl<D> Tracker<D> {
             errors: self.errors,
             due_time: self.due_time,
             expire_at: self.expire_at,
+            batch: self.batch,
+            last_batch: self.last_batch,
             loaded: self.loaded,
         };
         (record, self.data)
@@ -241,6 +258,8 @@ impl<D> fmt::Debug for Tracker<D> {
             .field("errors", &self.errors)
             .field("due_time", &self.due_time)
             .field("expire_at", &self.expire_at)
+            .field("batch", &self.batch)
+            .field("last_batch", &self.last_batch)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Index, Item, KeySchema, attr};
 use crate::error::{Error, ErrorKind};
-use crate::record::{AttemptError, Loaded, LockToken, RawData, TaskId, Tracker};
+use crate::record::{AttemptError, BatchMember, Loaded, LockToken, RawData, TaskId, Tracker};
 use crate::status::{Status, StatusSet};
 
 /// What is needed to read and write items.
@@ -22,6 +22,11 @@ impl Codec {
     pub(crate) fn decode(&self, mut item: Item) -> Result<Tracker<RawData>, Error> {
         let id = self.decode_id(&item)?;
         self.decode_as(id.clone(), &mut item).map_err(|error| error.about(&id))
+    }
+
+    /// What the item's partition key says, if it is one of ours.
+    pub(crate) fn key_of<'a>(&self, item: &'a Item) -> Option<&'a str> {
+        item.get(&self.key.partition)?.as_s().ok().map(String::as_str)
     }
 
     fn decode_id(&self, item: &Item) -> Result<TaskId, Error> {
@@ -52,6 +57,8 @@ impl Codec {
             expire_at: parsed(item, attr::EXPIRE_AT)?
                 .map(|seconds| DateTime::from_timestamp(seconds, 0).ok_or_else(|| out_of_range(attr::EXPIRE_AT)))
                 .transpose()?,
+            batch: member(item, attr::BATCH)?,
+            last_batch: member(item, attr::LAST_BATCH)?,
             loaded: Loaded(None),
         };
         if record.lock.is_some() && record.lock_expire_time.is_none() {
@@ -87,6 +94,8 @@ impl Codec {
             (attr::SHARD, self.partition_of(&record.id, record.status).map(AttributeValue::S)),
             (attr::DUE_TIME, record.due_time.map(millis)),
             (attr::EXPIRE_AT, record.expire_at.map(seconds)),
+            (attr::BATCH, record.batch.as_ref().map(string)),
+            (attr::LAST_BATCH, record.last_batch.as_ref().map(string)),
         ] {
             if let Some(value) = value {
                 put(name, value);
@@ -155,9 +164,20 @@ fn text(item: &mut Item, name: &str) -> Result<Option<String>, Error> {
 }
 
 fn token(item: &mut Item, name: &str) -> Result<Option<LockToken>, Error> {
+    parsed_text(item, name, "lock token")
+}
+
+fn member(item: &mut Item, name: &str) -> Result<Option<BatchMember>, Error> {
+    parsed_text(item, name, "part of a batch")
+}
+
+fn parsed_text<T>(item: &mut Item, name: &str, wanted: &str) -> Result<Option<T>, Error>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
     let Some(text) = text(item, name)? else { return Ok(None) };
     text.parse().map(Some).map_err(|error| {
-        let message = format!("the attribute `{name}` is no lock token; mend or remove it");
+        let message = format!("the attribute `{name}` is no {wanted}; mend or remove it");
         Error::new(ErrorKind::Unreadable, message).with_source(error)
     })
 }
@@ -258,6 +278,7 @@ mod tests {
             last_lock in prop::option::of(token()),
             errors in prop::collection::vec(error(), 0..4),
             expire_at in prop::option::of(0_i64..99_999_999_999),
+            (batch, last_batch) in any::<(Option<u16>, Option<u16>)>(),
         ) -> Tracker<RawData> {
             let id = TaskId::new("ns", &id).expect("a good id");
             let mut record = Tracker::new(id, RawData(data), max_attempts, create_time);
@@ -268,6 +289,8 @@ mod tests {
                 record.lock_owner = owner;
             }
             record.errors = errors;
+            record.batch = batch.map(|part| BatchMember::new("a batch", part));
+            record.last_batch = last_batch.map(|part| BatchMember::new("#", part));
             record.expire_at = expire_at.map(|seconds| DateTime::from_timestamp(seconds, 0).expect("a time"));
             record
         }

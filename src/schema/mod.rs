@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use raw::Data;
 
-pub(crate) use raw::{ITEM_TOO_LARGE, size_of, to_value};
+pub(crate) use raw::{ITEM_TOO_LARGE, MAX_ITEM_BYTES, item_size, to_value};
 
 pub(crate) use codec::{Codec, encode_errors, millis, number, seconds, string};
 pub(crate) use definition::{add_index, create_table_request};
@@ -40,10 +40,12 @@ pub(crate) mod attr {
     pub(crate) const SHARD: &str = "shard";
     pub(crate) const DUE_TIME: &str = "due_time";
     pub(crate) const EXPIRE_AT: &str = "expire_at";
+    pub(crate) const BATCH: &str = "batch";
+    pub(crate) const LAST_BATCH: &str = "last_batch";
 }
 
 /// All of them, for whoever must not use one for something else.
-pub(crate) const ATTRIBUTES: [&str; 17] = [
+pub(crate) const ATTRIBUTES: [&str; 19] = [
     attr::STATUS,
     attr::ATTEMPTS,
     attr::MAX_ATTEMPTS,
@@ -61,6 +63,8 @@ pub(crate) const ATTRIBUTES: [&str; 17] = [
     attr::SHARD,
     attr::DUE_TIME,
     attr::EXPIRE_AT,
+    attr::BATCH,
+    attr::LAST_BATCH,
 ];
 
 /// Where an item's key is: the attribute with `namespace#id`, and a sort key of a fixed value in a table that has one.

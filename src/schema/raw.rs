@@ -93,11 +93,16 @@ fn fits(digits: &str) -> bool {
 }
 
 /// DynamoDB's limit for an item, in bytes.
-const MAX_ITEM_BYTES: usize = 400 * 1024;
+pub(crate) const MAX_ITEM_BYTES: usize = 400 * 1024;
 
 /// What to say of an item that is over it.
 pub(crate) const ITEM_TOO_LARGE: &str =
     "over DynamoDB's limit of 400 KB for an item; keep large data elsewhere, such as in S3, and its address here";
+
+/// The size of an item, or of the values of an update.
+pub(crate) fn item_size(item: &super::Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + size_of(value)).sum()
+}
 
 /// The size of a value as DynamoDB counts it (*Item sizes and formats*, Amazon DynamoDB Developer Guide), or a little less
 /// for numbers.

@@ -1,27 +1,27 @@
 //! One of our writes and the caller's own, together or not at all.
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
+    CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
 };
 
+use super::repeats::Repeats;
 use super::{Table, Want, Written, failure, send};
 use crate::error::{Error, ErrorKind};
 use crate::expression::Update;
 use crate::record::TaskId;
-use crate::schema::{Item, size_of};
+use crate::schema::{Item, item_size};
 
 /// DynamoDB's limit for the actions of a transaction (`TransactWriteItems`, Amazon DynamoDB API Reference). One is ours.
-const MAX_ACTIONS: usize = 100;
+pub(crate) const MAX_ACTIONS: usize = 100;
 
 /// DynamoDB's limit for the items of a transaction, in bytes.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// About how much of that limit a write takes.
 fn size(write: &TransactWriteItem) -> usize {
-    let of =
-        |item: Option<&Item>| item.map_or(0, |item| item.iter().map(|(name, value)| name.len() + size_of(value)).sum());
+    let of = |item: Option<&Item>| item.map_or(0, item_size);
     of(write.put().map(|put| &put.item))
         + of(write.update().and_then(|update| update.expression_attribute_values.as_ref()))
         + of(write.delete().map(|delete| &delete.key))
@@ -35,6 +35,24 @@ pub(crate) struct Actions {
     pub(crate) token: String,
 }
 
+impl Actions {
+    /// Writes that are sent once, but for the copies that the SDK sends by itself.
+    pub(crate) fn once(writes: Vec<TransactWriteItem>) -> Self {
+        Self { writes, token: uuid::Uuid::new_v4().to_string() }
+    }
+}
+
+/// What became of items that are made together.
+#[derive(Debug)]
+pub(crate) enum Created {
+    /// They are made.
+    All,
+    /// None is made, since those of these numbers exist.
+    Exist(Vec<(usize, Option<Item>)>),
+    /// None is made, since the write that goes with them was refused.
+    Refused,
+}
+
 impl Table {
     /// Changes an item under a condition, with the caller's writes in the same transaction.
     pub(crate) async fn update_with(
@@ -45,50 +63,110 @@ impl Table {
         actions: Actions,
         want: Want,
     ) -> Result<Written, Error> {
-        if actions.writes.len() >= MAX_ACTIONS {
-            let message = format!(
-                "can't {action}: {} writes are over DynamoDB's {MAX_ACTIONS} for a transaction, of which one is the \
-                 tracker's; write some of them before, in a way that may be repeated",
-                actions.writes.len()
-            );
-            return Err(Error::new(ErrorKind::InvalidArgument, message).about(id));
+        let ours = self.update_action(self.key.key(id), update)?;
+        self.transact(action, ours, actions, want).await.map_err(|error| error.about(id))
+    }
+
+    /// The same, in a transaction only where there are other writes.
+    pub(crate) async fn update_and(
+        &self,
+        action: &str,
+        id: &TaskId,
+        update: Update,
+        writes: Vec<TransactWriteItem>,
+        want: Want,
+    ) -> Result<Written, Error> {
+        match writes.is_empty() {
+            true => self.update(action, id, update, want).await,
+            false => self.update_with(action, id, update, Actions::once(writes), want).await,
         }
-        let bytes: usize = actions.writes.iter().map(size).sum();
-        if bytes > MAX_BYTES {
-            let message = format!(
-                "can't {action}: {bytes} bytes of writes are over DynamoDB's 4 MB for a transaction; keep large data \
-                 elsewhere, such as in S3"
-            );
-            return Err(Error::new(ErrorKind::InvalidArgument, message).about(id));
+    }
+
+    /// One write of ours, and others in the same transaction.
+    pub(crate) async fn transact(
+        &self,
+        action: &str,
+        ours: TransactWriteItem,
+        actions: Actions,
+        want: Want,
+    ) -> Result<Written, Error> {
+        match self.send_transaction(action, ours, actions, want).await? {
+            None => Ok(Written::Done(None)),
+            Some(reasons) => canceled_for(action, reasons),
         }
-        let ours = UpdateItem::builder()
-            .table_name(&self.name)
-            .set_key(Some(self.key.key(id)))
-            .update_expression(update.update())
-            .condition_expression(update.condition)
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map_err(|error| {
-                Error::new(ErrorKind::Service, "the SDK takes no such update").with_source(error).about(id)
-            })?;
-        let request = self
-            .client
-            .transact_write_items()
-            .client_request_token(actions.token)
-            .transact_items(TransactWriteItem::builder().update(ours).build());
+    }
+
+    /// Makes all of these items and does one write besides, or nothing of it.
+    pub(crate) async fn create_all(
+        &self,
+        action: &str,
+        ours: TransactWriteItem,
+        items: Vec<Item>,
+    ) -> Result<Created, Error> {
+        let writes = items.into_iter().map(|item| self.put_action(item)).collect::<Result<Vec<_>, _>>()?;
+        let reasons = self.send_transaction(action, ours, Actions::once(writes), Want::default()).await?;
+        let Some(reasons) = reasons else { return Ok(Created::All) };
+        let refused = |reason: &CancellationReason| reason.code.as_deref() == Some("ConditionalCheckFailed");
+        let others = reasons.iter().skip(1).enumerate().filter(|(_, reason)| refused(reason));
+        let existing: Vec<_> = others.map(|(number, reason)| (number, reason.item.clone())).collect();
+        match reasons.first().is_some_and(refused) {
+            true => Ok(Created::Refused),
+            false if existing.is_empty() => canceled_for(action, reasons).map(|_| Created::All),
+            false => Ok(Created::Exist(existing)),
+        }
+    }
+
+    /// Returns why it was cancelled, where it was: a reason for each action, ours first.
+    async fn send_transaction(
+        &self,
+        action: &str,
+        ours: TransactWriteItem,
+        actions: Actions,
+        want: Want,
+    ) -> Result<Option<Vec<CancellationReason>>, Error> {
+        check(action, &actions.writes)?;
+        let repeats = Repeats::counted_in(&self.repeats);
+        let request = self.client.transact_write_items().client_request_token(actions.token).transact_items(ours);
         let request = actions.writes.into_iter().fold(request, |request, write| request.transact_items(write));
-        match send!(self, request.customize(), want.within) {
-            Ok(_) => Ok(Written::Done(None)),
+        match send!(self, request.customize().interceptor(repeats), want.within) {
+            Ok(_) => Ok(None),
             Err(SdkError::ServiceError(answer)) if answer.err().is_transaction_canceled_exception() => {
                 let TransactWriteItemsError::TransactionCanceledException(canceled) = answer.into_err() else {
                     unreachable!()
                 };
-                canceled_for(action, canceled.cancellation_reasons.unwrap_or_default()).map_err(|error| error.about(id))
+                Ok(Some(canceled.cancellation_reasons.unwrap_or_default()))
             }
-            Err(error) => Err(failure::failure(action, &self.name, error).about(id)),
+            Err(error) => Err(failure::failure(action, &self.name, error)),
         }
+    }
+
+    /// A change under a condition, for a transaction.
+    pub(crate) fn update_action(&self, key: Item, update: Update) -> Result<TransactWriteItem, Error> {
+        let write = UpdateItem::builder()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .update_expression(update.update())
+            .condition_expression(update.condition)
+            .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(not_built)?;
+        Ok(TransactWriteItem::builder().update(write).build())
+    }
+
+    /// A deletion under a condition, for a transaction.
+    pub(crate) fn delete_action(&self, key: Item, condition: Update) -> Result<TransactWriteItem, Error> {
+        let write = Delete::builder()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .condition_expression(condition.condition)
+            .set_expression_attribute_names(Some(condition.names))
+            .set_expression_attribute_values(Some(condition.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(not_built)?;
+        Ok(TransactWriteItem::builder().delete(write).build())
     }
 
     /// The write that makes an item which does not exist yet, for a transaction of the caller's.
@@ -100,9 +178,31 @@ impl Table {
             .expression_attribute_names("#pk", &self.key.partition)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
-            .map_err(|error| Error::new(ErrorKind::Service, "the SDK takes no such put").with_source(error))?;
+            .map_err(not_built)?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
+}
+
+/// The limits of DynamoDB that are better told before it is asked.
+fn check(action: &str, writes: &[TransactWriteItem]) -> Result<(), Error> {
+    let bytes: usize = writes.iter().map(size).sum();
+    let message = match (writes.len(), bytes) {
+        (count, _) if count >= MAX_ACTIONS => format!(
+            "can't {action}: {count} writes are over DynamoDB's {MAX_ACTIONS} for a transaction, of which one is the \
+             tracker's; write some of them before, in a way that may be repeated"
+        ),
+        (_, bytes) if bytes > MAX_BYTES => format!(
+            "can't {action}: {bytes} bytes of writes are over DynamoDB's 4 MB for a transaction; keep large data \
+             elsewhere, such as in S3"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::InvalidArgument, message))
+}
+
+/// It can't happen, since nothing that is required is left out.
+fn not_built(error: BuildError) -> Error {
+    Error::new(ErrorKind::Service, "the SDK takes no such write").with_source(error)
 }
 
 /// What the reasons of a cancelled transaction, one for each action and ours first, amount to.

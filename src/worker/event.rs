@@ -138,8 +138,11 @@ impl WorkerReport {
     }
 }
 
-/// Calls the hook. The library's own spans and events tell the same to `tracing`.
+/// Calls the hook, and counts the event where that was asked for. The library's own spans and events tell the same to
+/// `tracing`.
 pub(super) fn tell(hook: Option<&super::Hook>, event: &WorkerEvent<'_>) {
+    #[cfg(feature = "metrics")]
+    super::metrics::count(event);
     if let WorkerEvent::NotRecorded { id, error } = event {
         tracing::warn!(task = ?id, "DynamoDB did not take it: {error}");
     }

@@ -2,6 +2,8 @@
 
 mod claims;
 mod event;
+#[cfg(feature = "metrics")]
+mod metrics;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ crate::tests![
     what_befalls_one_task_is_in_the_report,
     what_befalls_all_ends_it,
     a_query_is_operated_on,
+    one_that_cannot_be_read_does_not_keep_the_others,
 ];
 
 fn client<D: Data>(bed: &Bed) -> TrackerClient<D> {
@@ -105,4 +106,13 @@ async fn a_query_is_operated_on(bed: Bed) {
     let report = client.delete_many(Query::new().status(Status::Ignored).status(Status::Pending), 8).await.unwrap();
     assert_eq!(report.done, 70);
     assert_eq!(client.scan_stats(2).await.unwrap().open(), 50);
+}
+
+async fn one_that_cannot_be_read_does_not_keep_the_others(bed: Bed) {
+    let client = client::<Value>(&bed);
+    client.create_many(stream::iter(tasks(5)), 4).await.unwrap();
+    bed.set("task-3", "attempts", aws_sdk_dynamodb::types::AttributeValue::S("many".to_owned())).await;
+    let report = client.ignore_many(Query::new().status(Status::Pending), 4).await.unwrap();
+    assert_eq!((report.done, report.skipped, report.failed), (4, 0, 1));
+    assert_eq!((report.errors[0].kind(), report.errors[0].task().unwrap().as_str()), (ErrorKind::Unreadable, "task-3"));
 }

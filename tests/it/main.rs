@@ -6,6 +6,7 @@
 //!
 //! DynamoDB Local is started once, on a free port, by the first test that needs it, and is gone when this process is.
 
+mod batch;
 mod bed;
 mod bulk;
 mod cli;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
             table::tests,
             query::tests,
             bulk::tests,
+            batch::tests,
             worker::tests,
             cli::tests,
         ] {
