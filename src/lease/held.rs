@@ -56,6 +56,9 @@ struct State {
     deadline: Duration,
     /// The number of the latest step that was sent, whatever became of it. None is used twice.
     step: u32,
+    /// How many outcomes were refused for the caller's own writes. The next one may have others, and DynamoDB takes one token
+    /// for one request only.
+    refused: u32,
     standing: Standing,
 }
 
@@ -96,7 +99,14 @@ impl Held {
             generation: record.generation,
             lease,
             lost: CancellationToken::new(),
-            state: Mutex::new(State { step: record.step, record, unsaved: None, deadline, standing: Standing::Open }),
+            state: Mutex::new(State {
+                step: record.step,
+                refused: 0,
+                record,
+                unsaved: None,
+                deadline,
+                standing: Standing::Open,
+            }),
             writing: tokio::sync::Mutex::new(()),
         }
     }
@@ -234,6 +244,11 @@ impl Held {
     /// after the other, they would be longer than the 36 characters that DynamoDB takes.
     fn request_token(&self, number: u32) -> String {
         uuid::Uuid::from_u128(self.token.as_u128() ^ u128::from(number)).to_string()
+    }
+
+    /// That of the outcome: steps are counted from below, outcomes from above.
+    fn outcome_token(&self) -> String {
+        self.request_token(u32::MAX - self.state().refused)
     }
 
     /// A step is counted before it is sent: a copy that comes late, or whose sender was cancelled, keeps its number.
@@ -390,7 +405,9 @@ impl Held {
         let written = self.write_end(outcome, update).await.map_err(|error| error.about(&self.id));
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
             // Nothing of it is in, and the caller may well decide on another outcome.
-            self.state().standing = Standing::Open;
+            let mut state = self.state();
+            state.standing = Standing::Open;
+            state.refused += 1;
         }
         if let Some(refused) = written?
             && !write.is_in(refused.shown.as_ref())
@@ -424,13 +441,15 @@ impl Held {
     /// Sends an outcome, with the writes that count it in its batch. Each try that has other writes has a token of its own.
     async fn write_end(&self, outcome: &Outcome, update: Update) -> Result<Option<Refused>, Error> {
         let Some(batch) = self.counting_batch(&outcome.end) else {
-            let actions = actions(&outcome.writes, &self.request_token(u32::MAX));
+            let actions = actions(&outcome.writes, &self.outcome_token());
             return self.write("record its outcome", update, actions).await;
         };
         let mut count = CountDown::begin(&self.context, Some(&batch), outcome.writes.len())?;
         loop {
             let writes = [outcome.writes.clone(), count.writes()].concat();
-            let actions = actions(&writes, &self.request_token(u32::MAX - count.round()));
+            // Of other writes, the lock's own condition tells whether they are in.
+            let token = if count.round() == 0 { self.outcome_token() } else { uuid::Uuid::new_v4().to_string() };
+            let actions = actions(&writes, &token);
             let sent = self.write("record its outcome", update.clone(), actions).await;
             if let Some(written) = count.settle(sent).await? {
                 return Ok(written);
