@@ -16,6 +16,7 @@ mod errors;
 mod faults;
 mod generate;
 mod heartbeat;
+mod lambda;
 mod lost_answers;
 mod operators;
 mod outcomes;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
     }
     if faults::is_worker() {
         return faults::work();
+    }
+    if lambda::handler::is_handler() {
+        return lambda::handler::handle();
     }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         }
     }
     trials.extend(quickstart::tests());
+    trials.extend(lambda::tests());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
