@@ -5,7 +5,10 @@ mod example;
 pub(crate) mod http;
 pub(crate) mod lambda;
 pub(crate) mod meter;
+mod moto;
+mod port;
 pub(crate) mod proxy;
+pub(crate) mod queue;
 pub(crate) mod reaper;
 
 use std::fmt;

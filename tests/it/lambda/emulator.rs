@@ -9,7 +9,6 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -19,15 +18,7 @@ use super::handler::function;
 use crate::bed::lambda::{Deployed, InvokeApi};
 use crate::bed::reaper::Reaper;
 
-macro_rules! trials {
-    ($($name:ident),* $(,)?) => {
-        pub(super) fn tests() -> Vec<Trial> {
-            vec![$(super::trial(concat!("emulator::", stringify!($name)), $name)),*]
-        }
-    };
-}
-
-trials![
+super::trials![
     an_event_goes_in_and_an_answer_comes_out,
     the_context_is_there,
     a_warm_sandbox_is_used_again,
@@ -39,6 +30,7 @@ trials![
     a_panic_and_an_error_have_a_type_and_leave_the_sandbox,
     a_process_that_exits_before_it_is_ready,
     a_process_that_reports_that_it_is_not_ready,
+    a_process_that_is_never_ready,
     the_initialisation_is_measured,
     what_is_printed_is_kept,
     nothing_is_left_when_it_is_dropped,
@@ -155,6 +147,14 @@ async fn a_process_that_reports_that_it_is_not_ready() {
     let (error_type, message) = function.invoke(&json!({ "do": "echo" })).await.unwrap_error();
     assert!(error_type.contains("dyn core::error::Error"), "{error_type}");
     assert_eq!(message, "it is broken");
+}
+
+async fn a_process_that_is_never_ready() {
+    let function = function("600000").init_timeout(Duration::from_millis(250)).deploy();
+    let (error_type, message) = function.invoke(&json!({ "do": "echo" })).await.unwrap_error();
+    assert_eq!(error_type, "Sandbox.Timedout");
+    assert!(message.ends_with("Task timed out after 0.25 seconds"), "{message}");
+    assert!(function.inits().is_empty());
 }
 
 async fn the_initialisation_is_measured() {

@@ -9,6 +9,7 @@ use lambda_runtime::{Context, Error, LambdaEvent, Runtime, SnapStartResource, se
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use super::batch;
 use crate::bed::lambda::Function;
 
 /// Set for such a copy. What it is set to is what it does before it is ready: `start`, `exit`, `fail`, or milliseconds to
@@ -56,9 +57,12 @@ impl SnapStartResource for Broken {
     }
 }
 
-/// The event is `{"do": …}`; each thing to do has its own keys.
+/// The event is `{"do": …}`; each thing to do has its own keys. Or it is a batch of a queue.
 async fn answer(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let (event, context) = event.into_parts();
+    if let Some(records) = event["Records"].as_array() {
+        return batch::answer(records);
+    }
     let text = |key: &str| event[key].as_str().unwrap_or_default();
     match text("do") {
         "echo" => Ok(event["value"].clone()),

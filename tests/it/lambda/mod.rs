@@ -1,15 +1,33 @@
-//! AWS Lambda, on the emulator in `bed/lambda`.
+//! AWS Lambda, on the emulator in `bed/lambda`, and queues, on moto.
 
+mod batch;
 mod emulator;
 pub(crate) mod handler;
+mod poller;
 
 use std::future::Future;
 
 use libtest_mimic::Trial;
 
+use crate::bed::Backend;
+
 pub(crate) fn tests() -> Vec<Trial> {
-    emulator::tests()
+    let queues = poller::tests().into_iter();
+    // moto is a server to install, as DynamoDB Local is.
+    let queues = queues.map(|trial| trial.with_ignored_flag(!Backend::DynamodbLocal.is_wanted()));
+    emulator::tests().into_iter().chain(queues).collect()
 }
+
+/// The trials of a module: each function under its own name.
+macro_rules! trials {
+    ($($name:ident),* $(,)?) => {
+        pub(super) fn tests() -> Vec<libtest_mimic::Trial> {
+            let (_, module) = module_path!().rsplit_once("::").unwrap();
+            vec![$(super::trial(&format!("{module}::{}", stringify!($name)), $name)),*]
+        }
+    };
+}
+use trials;
 
 /// A test that needs no DynamoDB, on a runtime of its own.
 fn trial<Fut: Future<Output = ()>>(name: &str, body: impl FnOnce() -> Fut + Send + 'static) -> Trial {

@@ -14,6 +14,7 @@ pub(crate) struct Function {
     program: PathBuf,
     pub(super) name: String,
     env: Vec<(String, String)>,
+    pub(super) init_timeout: Duration,
     pub(super) timeout: Duration,
     pub(super) concurrency: usize,
     pub(super) per_sandbox: usize,
@@ -26,6 +27,7 @@ impl Function {
             program: program.into(),
             name: "function".to_owned(),
             env: Vec::new(),
+            init_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             concurrency: 1,
             per_sandbox: 1,
@@ -45,6 +47,12 @@ impl Function {
     /// How long an invocation may take. Then its process is killed.
     pub(crate) fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// How long an initialisation may take; else it is Lambda's ten seconds. Lambda would try once more within the invocation;
+    /// here the invocation times out.
+    pub(crate) fn init_timeout(self, init_timeout: Duration) -> Self {
+        Self { init_timeout, ..self }
     }
 
     /// How many sandboxes there may be at a time. An invocation that finds all of them busy waits for one, which Lambda

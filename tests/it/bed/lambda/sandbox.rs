@@ -12,13 +12,11 @@ use super::process::{Life, Process};
 use super::runtime_api::{Invocation, RuntimeApi};
 use super::{Answer, Function};
 
-/// How long an initialisation may take, as in Lambda.
-const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// It is used until its process ends, and never again.
 pub(super) struct Sandbox {
     api: RuntimeApi,
     process: Arc<Process>,
+    init_timeout: Duration,
     timeout: Duration,
 }
 
@@ -28,14 +26,14 @@ impl Sandbox {
         let process = Process::new();
         let api = RuntimeApi::start(function.arn(), Arc::clone(&process));
         process.run(function.command(&api.address(), log));
-        Self { api, process, timeout: function.timeout }
+        Self { api, process, init_timeout: function.init_timeout, timeout: function.timeout }
     }
 
     pub(super) async fn invoke(&self, request_id: &str, payload: Bytes) -> Answer {
-        match tokio::time::timeout(INIT_TIMEOUT, self.process.initialised()).await {
+        match tokio::time::timeout(self.init_timeout, self.process.initialised()).await {
             Ok(Life::Ready) => self.run(request_id, payload).await,
             Ok(over) => end(request_id, over),
-            Err(_) => self.time_out(request_id, INIT_TIMEOUT).await,
+            Err(_) => self.time_out(request_id, self.init_timeout).await,
         }
     }
 
