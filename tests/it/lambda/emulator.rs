@@ -180,7 +180,8 @@ async fn what_is_printed_is_kept() {
 }
 
 async fn nothing_is_left_when_it_is_dropped() {
-    let function = function("start").deploy();
+    // With a timeout that is not what ends it.
+    let function = function("start").timeout(Duration::from_secs(600)).deploy();
     let (held, listener) = hold().await;
     let abandoned = tokio::time::timeout(Duration::from_secs(30), async {
         tokio::select! {

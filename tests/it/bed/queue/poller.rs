@@ -1,6 +1,7 @@
 //! The event source mapping from a queue to a function.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
@@ -10,6 +11,9 @@ use serde_json::Value;
 use super::event::event;
 use super::{Queue, verdict};
 use crate::bed::lambda::{Answer, Deployed};
+
+/// How long nothing may come of a queue that is not empty: longer than an invocation takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Receives batches, invokes the function, and deletes what has succeeded, by the rules of `ReportBatchItemFailures`.
 pub(crate) struct Poller<'a> {
@@ -55,13 +59,17 @@ impl<'a> Poller<'a> {
     }
 
     async fn pump(&self) -> Vec<Batch> {
-        let mut batches = Vec::new();
+        let (mut batches, mut last) = (Vec::new(), Instant::now());
         loop {
             match self.poll().await {
-                Some(batch) => batches.push(batch),
+                Some(batch) => {
+                    batches.push(batch);
+                    last = Instant::now();
+                }
                 None if self.queue.depth().await == (0, 0) => return batches,
+                None if last.elapsed() > PATIENCE => panic!("nobody deletes or gives back the rest of the queue"),
                 // Others have the rest in hand, and may give some of it back.
-                None => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
     }
