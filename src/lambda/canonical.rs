@@ -111,7 +111,6 @@ fn write_list<T>(
 
 /// A float that is a whole number, in the range of 64 bits, is written as that integer; `-0.0` is 0. The casts are exact,
 /// since a float in the range that has no fraction is such an integer.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn canonical_number(number: &Number) -> String {
     match number.as_f64() {
         Some(float) if number.is_f64() && float.fract() == 0.0 => match float {

@@ -43,7 +43,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// * `powertools_base64_gzip(s)`: the same, unpacked; at most 16 MB.
 ///
 /// Numbers that are selected stay as they are: 64-bit integers keep all digits, and `1` and `1.0` stay apart. Functions that
-/// calculate, such as `sum`, give floats. `keys`, `values` and `*` give an object's fields in the order of their code points,
+/// calculate, such as `sum`, give floats, and `to_string` writes as Rust does. `keys`, `values` and `*` give an object's fields in the order of their code points,
 /// where Python and JavaScript have the order of the event; put `sort` around them where a key must equal theirs.
 ///
 /// A clone costs a reference count, and threads may share it.

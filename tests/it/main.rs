@@ -19,6 +19,7 @@ mod heartbeat;
 mod lost_answers;
 mod operators;
 mod outcomes;
+mod powertools;
 mod property;
 mod query;
 mod quickstart;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
             bulk::tests,
             worker::tests,
             cli::tests,
+            powertools::tests,
         ] {
             trials.extend(tests(backend));
         }

@@ -94,7 +94,6 @@ impl Record {
 }
 
 /// A whole number. JavaScript's may have a fraction, which is cut.
-#[allow(clippy::cast_possible_truncation)]
 fn number(item: &Item, name: &str) -> Option<i64> {
     let digits = item.get(name)?.as_n().ok()?;
     digits.parse().ok().or_else(|| digits.parse::<f64>().ok().map(|number| number as i64))

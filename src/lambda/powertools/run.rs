@@ -22,7 +22,8 @@ use crate::table::Written;
 use crate::time::plus;
 use crate::work_error::WorkError;
 
-/// A record can run out between DynamoDB's look at it and ours; then the first write is sent again, so often.
+/// A record can run out between DynamoDB's look at it and ours, and an answer can come too late. Then the first write is sent
+/// again; so often it is sent in all.
 const ROUNDS: u32 = 3;
 
 /// How an event got its response. `Debug` does not show it.
@@ -63,6 +64,12 @@ struct Held {
     token: String,
     /// When its time is over, by the monotonic clock.
     ends: Duration,
+}
+
+impl Held {
+    fn not_started<R>(&self, error: Error) -> PowertoolsError<R> {
+        PowertoolsError::NotStarted(self.identity.name_in(error))
+    }
 }
 
 /// What the first write came to.
@@ -113,41 +120,58 @@ impl Powertools {
         }
     }
 
-    async fn begin<R>(&self, identity: Identity, in_progress_for: Duration) -> Result<Begun, PowertoolsError<R>> {
-        let named = |error| identity.name_in(error);
-        check_time(in_progress_for).map_err(|error| PowertoolsError::NotStarted(named(error)))?;
-        let token = LockToken::random().to_string();
+    async fn begin<R>(&self, identity: Identity, time: Duration) -> Result<Begun, PowertoolsError<R>> {
+        let mut held = Held { identity, token: LockToken::random().to_string(), ends: Duration::ZERO };
+        check_time(time).map_err(|error| held.not_started(error))?;
         for _ in 0..ROUNDS {
-            let sent = self.clock.monotonic();
-            let written = self.put(&identity, &token, in_progress_for).await;
-            let ends = sent.saturating_add(in_progress_for);
-            match written.map_err(|error| PowertoolsError::NotStarted(named(error)))? {
-                // An answer that took longer than the work may is not begun with: somebody may have taken over.
-                _ if self.clock.monotonic() >= ends => {}
-                Written::Done(_) => return Ok(Begun::Held(Held { identity, token, ends })),
-                Written::Refused { item: None, .. } => {}
-                Written::Refused { item: Some(item), .. } => {
-                    let record = Record::read(&item, &self.store.names);
-                    let record = record.map_err(|error| PowertoolsError::NotStarted(named(error)))?;
-                    match record.judge(&token, identity.validation.as_deref(), self.clock.now()) {
-                        Verdict::Ours => return Ok(Begun::Held(Held { identity, token, ends })),
-                        Verdict::Completed => return Ok(Begun::Completed(record)),
-                        Verdict::Over => {}
-                        Verdict::Mismatch => return Err(PowertoolsError::PayloadMismatch(named(mismatch()))),
-                        Verdict::InProgress(until) => {
-                            return Err(PowertoolsError::InProgress { until, error: named(in_progress()) });
+            held.ends = self.clock.monotonic().saturating_add(time);
+            match self.put(&held, time).await.map_err(|error| held.not_started(error))? {
+                Written::Done(_) if self.is_in_time(&held) => return Ok(Begun::Held(held)),
+                Written::Refused { item: Some(item), .. } => match self.judge(&held, &item)? {
+                    (Verdict::Completed, record) => return Ok(Begun::Completed(record)),
+                    (Verdict::Ours, record) => {
+                        held.ends = held.ends.min(self.end_of(&record));
+                        if self.is_in_time(&held) {
+                            return Ok(Begun::Held(held));
                         }
                     }
-                }
+                    _ => {}
+                },
+                _ => {}
             }
         }
-        Err(PowertoolsError::NotStarted(named(unsettled())))
+        Err(held.not_started(unsettled()))
     }
 
-    async fn put(&self, identity: &Identity, token: &str, in_progress_for: Duration) -> Result<Written, Error> {
+    /// Where the answer took longer than the work may, the work is not begun: somebody may have taken over.
+    fn is_in_time(&self, held: &Held) -> bool {
+        !self.time_left(held).is_zero()
+    }
+
+    /// When the time in a record of ours is over, by the monotonic clock. It may have been begun by an earlier request.
+    fn end_of(&self, record: &Record) -> Duration {
+        let until = record.in_progress_expiration.unwrap_or_default();
+        let left = until.saturating_sub(self.clock.now().timestamp_millis());
+        self.clock.monotonic() + Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    }
+
+    async fn put(&self, held: &Held, time: Duration) -> Result<Written, Error> {
         let now = self.clock.now();
-        let times = Times { now, in_progress_until: plus(now, in_progress_for), expires: self.expires() };
-        self.store.begin(identity, token, times, in_progress_for).await
+        let times = Times { now, in_progress_until: plus(now, time), expires: self.expires() };
+        self.store.begin(&held.identity, &held.token, times, time).await
+    }
+
+    /// What follows from the record that is in the way, unless that is a refusal.
+    fn judge<R>(&self, held: &Held, item: &Item) -> Result<(Verdict, Record), PowertoolsError<R>> {
+        let Held { identity, token, .. } = held;
+        let record = Record::read(item, &self.store.names).map_err(|error| held.not_started(error))?;
+        match record.judge(token, identity.validation.as_deref(), self.clock.now()) {
+            Verdict::Mismatch => Err(PowertoolsError::PayloadMismatch(identity.name_in(mismatch()))),
+            Verdict::InProgress(until) => {
+                Err(PowertoolsError::InProgress { until, error: identity.name_in(in_progress()) })
+            }
+            other => Ok((other, record)),
+        }
     }
 
     async fn execute<R, F, Fut>(&self, held: Held, work: F) -> Result<Outcome<R>, PowertoolsError<R>>
@@ -268,8 +292,8 @@ fn taken_over() -> Error {
 }
 
 fn unsettled() -> Error {
-    let message =
-        "the event's record ran out each time while it was looked at; are the clocks right? let it come again later";
+    let message = "the event's record ran out each time before it could be used; is the time very short, or a clock wrong? let the event \
+                   come again later";
     Error::new(ErrorKind::Conflict, message)
 }
 
