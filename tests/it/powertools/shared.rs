@@ -22,6 +22,7 @@ crate::tests![
     what_we_have_left_is_taken_over_by_python,
     a_late_completion_of_python_stands,
     work_that_python_has_taken_over_changes_nothing,
+    work_that_python_is_taking_over_changes_nothing,
     what_failed_may_be_done_by_the_other,
     what_has_expired_is_done_again_by_either,
     another_payload_is_refused_by_either,
@@ -159,6 +160,23 @@ async fn work_that_python_has_taken_over_changes_nothing(bed: Bed) {
             true => assert!(matches!(error, PowertoolsError::TakenOver { .. }), "{error:?}"),
             false => assert!(matches!(error, PowertoolsError::Failed { not_released: None, .. }), "{error:?}"),
         }
+        assert_eq!(untouched(&powertools, &event).await.unwrap(), Outcome::Replayed(json!("python")));
+    }
+}
+
+async fn work_that_python_is_taking_over_changes_nothing(bed: Bed) {
+    let (bed, mut peer) = shared(bed).await;
+    let powertools = ours(&bed, -120).build().unwrap();
+    for (number, succeeds) in [true, false].into_iter().enumerate() {
+        let event = json!({"event": number});
+        let work = async || {
+            assert_eq!(peer.handle(&event, json!({"then": "wait", "response": "python"})), json!({"inside": true}));
+            if succeeds { Ok(json!("rust")) } else { Err(WorkError::from("no paper")) }
+        };
+        let error = powertools.run(&event, TIME, work).await.unwrap_err();
+        assert_eq!(matches!(error, PowertoolsError::TakenOver { .. }), succeeds, "{error:?}");
+        assert!(matches!(untouched(&powertools, &event).await, Err(PowertoolsError::InProgress { .. })));
+        assert_eq!(peer.go_on(), json!({"ran": true, "response": "python"}));
         assert_eq!(untouched(&powertools, &event).await.unwrap(), Outcome::Replayed(json!("python")));
     }
 }
