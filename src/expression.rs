@@ -38,18 +38,18 @@ impl Update {
         text
     }
 
-    fn value(&mut self, placeholder: &str, value: AttributeValue) -> &mut Self {
+    pub(crate) fn value(&mut self, placeholder: &str, value: AttributeValue) -> &mut Self {
         self.values.insert(placeholder.to_owned(), value);
         self
     }
 
-    fn name(&mut self, placeholder: &str, name: &str) -> &mut Self {
+    pub(crate) fn name(&mut self, placeholder: &str, name: &str) -> &mut Self {
         self.names.insert(placeholder.to_owned(), name.to_owned());
         self
     }
 
     /// Adds assignments, such as `step = :step, update_time = :now`.
-    fn set(&mut self, clauses: &str) -> &mut Self {
+    pub(crate) fn set(&mut self, clauses: &str) -> &mut Self {
         append(&mut self.set, ", ", clauses);
         self
     }
@@ -59,7 +59,7 @@ impl Update {
         self
     }
 
-    fn and(&mut self, clause: &str) -> &mut Self {
+    pub(crate) fn and(&mut self, clause: &str) -> &mut Self {
         append(&mut self.condition, " AND ", clause);
         self
     }

@@ -70,6 +70,7 @@
 //! * `embedded`: DynamoDB inside the process, for trying out, laptops and tests. Off by default, as is everything but
 //!   the protocol.
 //! * `cli`: the command line, `dynamo-tracker`. The library is the same with and without it.
+//! * `lambda`: handlers on AWS Lambda that process an event once.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod backoff;
@@ -80,6 +81,8 @@ mod context;
 pub mod embedded;
 mod error;
 mod expression;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 mod lease;
 pub mod protocol;
 mod query;

@@ -83,41 +83,71 @@ impl Table {
 
     /// Reads an item, consistently.
     pub(crate) async fn get(&self, id: &TaskId, within: Option<Duration>) -> Result<Option<Item>, Error> {
-        let request =
-            self.client.get_item().table_name(&self.name).set_key(Some(self.key.key(id))).consistent_read(true);
+        self.get_at(self.key.key(id), within).await.map_err(|error| error.about(id))
+    }
+
+    /// Reads the item with this key, consistently.
+    pub(crate) async fn get_at(&self, key: Item, within: Option<Duration>) -> Result<Option<Item>, Error> {
+        let request = self.client.get_item().table_name(&self.name).set_key(Some(key)).consistent_read(true);
         let answer = send!(self, request.customize(), within);
-        answer.map(|answer| answer.item).map_err(|error| self.failure("read it", error, id))
+        answer.map(|answer| answer.item).map_err(|error| self.failure("read it", error))
     }
 
     /// Writes an item that does not exist yet.
     pub(crate) async fn put_new(&self, id: &TaskId, item: Item) -> Result<Written, Error> {
+        let mut absent = Update::default();
+        absent.name("#pk", &self.key.partition).and("attribute_not_exists(#pk)");
+        self.put_if("create it", item, absent, None).await.map_err(|error| error.about(id))
+    }
+
+    /// Writes an item, in the place of the one with its key if there is one, under a condition.
+    pub(crate) async fn put_if(
+        &self,
+        action: &str,
+        item: Item,
+        condition: Update,
+        within: Option<Duration>,
+    ) -> Result<Written, Error> {
         let repeats = Repeats::counted_in(&self.repeats);
         let request = self
             .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(#pk)")
-            .expression_attribute_names("#pk", &self.key.partition)
+            .condition_expression(condition.condition)
+            .set_expression_attribute_names(Some(condition.names))
+            // DynamoDB takes no empty map.
+            .set_expression_attribute_values(Some(condition.values).filter(|values| !values.is_empty()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match send!(self, request.customize().interceptor(repeats.clone()), None) {
+        match send!(self, request.customize().interceptor(repeats.clone()), within) {
             Ok(_) => Ok(Written::Done(None)),
             Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
                 let PutItemError::ConditionalCheckFailedException(refused) = answer.into_err() else { unreachable!() };
                 Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
             }
-            Err(error) => Err(self.failure("create it", error, id)),
+            Err(error) => Err(self.failure(action, error)),
         }
     }
 
     /// Changes an item under a condition.
     pub(crate) async fn update(&self, action: &str, id: &TaskId, update: Update, want: Want) -> Result<Written, Error> {
+        self.update_at(action, self.key.key(id), update, want).await.map_err(|error| error.about(id))
+    }
+
+    /// Changes the item with this key under a condition.
+    pub(crate) async fn update_at(
+        &self,
+        action: &str,
+        key: Item,
+        update: Update,
+        want: Want,
+    ) -> Result<Written, Error> {
         let repeats = Repeats::counted_in(&self.repeats);
         let request = self
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(self.key.key(id)))
+            .set_key(Some(key))
             .update_expression(update.update())
             .condition_expression(update.condition)
             .set_expression_attribute_names(Some(update.names))
@@ -132,23 +162,33 @@ impl Table {
                 };
                 Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
             }
-            Err(error) => Err(self.failure(action, error, id)),
+            Err(error) => Err(self.failure(action, error)),
         }
     }
 
     /// Deletes an item under a condition.
     pub(crate) async fn delete(&self, id: &TaskId, condition: Update) -> Result<Written, Error> {
+        self.delete_at(self.key.key(id), condition, None).await.map_err(|error| error.about(id))
+    }
+
+    /// Deletes the item with this key under a condition.
+    pub(crate) async fn delete_at(
+        &self,
+        key: Item,
+        condition: Update,
+        within: Option<Duration>,
+    ) -> Result<Written, Error> {
         let repeats = Repeats::counted_in(&self.repeats);
         let request = self
             .client
             .delete_item()
             .table_name(&self.name)
-            .set_key(Some(self.key.key(id)))
+            .set_key(Some(key))
             .condition_expression(condition.condition)
             .set_expression_attribute_names(Some(condition.names))
             .set_expression_attribute_values(Some(condition.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match send!(self, request.customize().interceptor(repeats.clone()), None) {
+        match send!(self, request.customize().interceptor(repeats.clone()), within) {
             Ok(_) => Ok(Written::Done(None)),
             Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
                 let DeleteItemError::ConditionalCheckFailedException(refused) = answer.into_err() else {
@@ -156,14 +196,14 @@ impl Table {
                 };
                 Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
             }
-            Err(error) => Err(self.failure("delete it", error, id)),
+            Err(error) => Err(self.failure("delete it", error)),
         }
     }
 
-    fn failure<E>(&self, action: &str, error: SdkError<E>, id: &TaskId) -> Error
+    fn failure<E>(&self, action: &str, error: SdkError<E>) -> Error
     where
         E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        failure::failure(action, &self.name, error).about(id)
+        failure::failure(action, &self.name, error)
     }
 }

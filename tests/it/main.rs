@@ -20,6 +20,7 @@ mod lambda;
 mod lost_answers;
 mod operators;
 mod outcomes;
+mod powertools;
 mod property;
 mod query;
 mod quickstart;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
             bulk::tests,
             worker::tests,
             cli::tests,
+            powertools::tests,
         ] {
             trials.extend(tests(backend));
         }
