@@ -16,6 +16,7 @@ mod errors;
 mod faults;
 mod generate;
 mod heartbeat;
+mod infra;
 mod lost_answers;
 mod operators;
 mod outcomes;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
             crash::tests,
             faults::tests,
             table::tests,
+            infra::tests,
             query::tests,
             bulk::tests,
             worker::tests,
