@@ -16,6 +16,7 @@ mod errors;
 mod faults;
 mod generate;
 mod heartbeat;
+mod infra;
 mod lambda;
 mod lost_answers;
 mod operators;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
             crash::tests,
             faults::tests,
             table::tests,
+            infra::tests,
             query::tests,
             bulk::tests,
             worker::tests,
