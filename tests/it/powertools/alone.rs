@@ -24,6 +24,7 @@ crate::tests![
     a_record_that_was_deleted_is_made_again,
     a_panic_gives_the_event_back,
     an_event_is_handled_once_in_a_race,
+    under_faults_every_event_is_handled_once,
     it_costs_two_requests_and_one,
     an_answer_that_takes_longer_than_the_work_may_begins_again,
     events_without_a_key_are_an_error,
@@ -147,6 +148,19 @@ async fn an_event_is_handled_once_in_a_race(bed: Bed) {
     for result in &results {
         let fine = matches!(result, Ok(_) | Err(PowertoolsError::InProgress { .. }));
         assert!(fine, "{result:?}");
+    }
+}
+
+async fn under_faults_every_event_is_handled_once(bed: Bed) {
+    let (bed, powertools) = powertools(bed).await;
+    let seed = std::env::var("TRACKER_TEST_SEED").ok().map_or(7, |seed| seed.parse().expect("a seed"));
+    let faults = [Fault::LostRequest, Fault::LostAnswer, Fault::DoneButFailed, Fault::Failed, Fault::Throttled];
+    bed.http.chance(seed, &faults.map(|fault| (fault, 0.06)));
+    for number in 0..100 {
+        let outcome = run(&powertools, &json!(number), json!({"n": number})).await;
+        assert_eq!(outcome.unwrap(), Outcome::Executed(json!({"n": number})), "at the first try");
+        let replayed = untouched(&powertools, &json!(number)).await;
+        assert_eq!(replayed.unwrap(), Outcome::Replayed(json!({"n": number})));
     }
 }
 

@@ -112,10 +112,16 @@ async fn what_we_have_left_is_taken_over_by_python(bed: Bed) {
     let (bed, mut peer) = shared(bed).await;
     let leave = async |ahead| {
         let (powertools, event) = (ours(&bed, ahead).build().unwrap(), event());
-        let work = powertools.run::<Value, _, _>(&event, TIME, std::future::pending);
-        tokio::time::timeout(std::time::Duration::from_millis(300), work)
-            .await
-            .expect_err("it is dropped in the middle");
+        let begun = tokio::sync::Notify::new();
+        let work = || async {
+            begun.notify_one();
+            std::future::pending().await
+        };
+        // In the middle of the work, it is dropped.
+        tokio::select! {
+            result = powertools.run::<Value, _, _>(&event, TIME, work) => panic!("it ends: {result:?}"),
+            () = begun.notified() => {}
+        }
     };
     leave(0).await;
     assert_eq!(peer.handle(&event(), json!({})), json!({"ran": false, "error": IN_PROGRESS}));
