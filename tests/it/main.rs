@@ -77,6 +77,7 @@ fn main() -> ExitCode {
             worker::tests,
             cli::tests,
             powertools::tests,
+            lambda::core::tests,
         ] {
             trials.extend(tests(backend));
         }

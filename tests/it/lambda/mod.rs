@@ -1,6 +1,7 @@
 //! AWS Lambda, on the emulator in `bed/lambda`, and queues, on moto.
 
 mod batch;
+pub(crate) mod core;
 mod emulator;
 pub(crate) mod handler;
 mod poller;
