@@ -7,6 +7,7 @@
 //!   that there is nothing to make a key of.
 //! * [`powertools`] shares a table with functions in Python or TypeScript that use Powertools for AWS Lambda.
 
+pub mod batch;
 mod canonical;
 mod idempotency;
 mod jmespath;

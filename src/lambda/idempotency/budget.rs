@@ -6,7 +6,7 @@ use crate::context::Context;
 
 /// The time that a function has for an event, on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
+pub(in crate::lambda) struct Budget {
     /// When the process is killed; `None` where nobody does that.
     deadline: Option<Duration>,
     /// How long before that the work is stopped.
@@ -21,7 +21,7 @@ impl Budget {
     }
 
     /// How long the work may take; `None` for as long as it likes.
-    pub(super) fn for_work(&self, context: &Context) -> Option<Duration> {
+    pub(in crate::lambda) fn for_work(&self, context: &Context) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_sub(self.margin + context.clock.monotonic()))
     }
 

@@ -71,7 +71,7 @@ impl Key {
     }
 
     /// What the key is made of, for people.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::lambda) fn name(&self) -> &str {
         &self.name
     }
 }

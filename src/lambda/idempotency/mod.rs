@@ -30,8 +30,10 @@ pub use replay::Replay;
 use crate::client::TrackerClient;
 use crate::error::{Error, ErrorKind};
 use crate::work_error::WorkError;
+pub(super) use budget::Budget;
 use builder::OnReplay;
 use cache::Cache;
+pub(super) use run::{Begun, in_time};
 
 /// Makes work happen once for each event. Whoever comes with the event again gets the response that is kept.
 ///
@@ -208,6 +210,26 @@ impl Idempotency {
         let deadline = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > 0)?;
         let deadline = DateTime::<Utc>::from_timestamp_millis(deadline)?;
         Some((deadline - self.client.context.now()).to_std().unwrap_or_default())
+    }
+
+    /// How records without a key are dealt with.
+    pub(super) fn missing_key(&self) -> MissingKey {
+        self.inner.missing_key
+    }
+
+    /// Whether something must be the same in events with one key.
+    pub(super) fn validates(&self) -> bool {
+        self.inner.validate.is_some()
+    }
+
+    /// Whether nothing is recorded.
+    pub(super) fn is_off(&self) -> bool {
+        self.inner.off
+    }
+
+    /// The budget of a process that may go on for so long.
+    pub(super) fn budget(&self, left: Option<Duration>) -> Budget {
+        Budget::new(&self.client.context, left, self.inner.margin)
     }
 
     fn no_key(&self) -> IdempotencyError {

@@ -42,7 +42,7 @@ pub struct Replay {
 
 impl Replay {
     /// Keeps a response.
-    pub(super) fn plain(json: String, validation: Option<String>) -> Self {
+    pub(in crate::lambda) fn plain(json: String, validation: Option<String>) -> Self {
         Self { response: Some(json), gzip: None, validation }
     }
 

@@ -28,7 +28,7 @@ use crate::work_error::WorkError;
 const ASK: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// What the start came to.
-enum Begun {
+pub(in crate::lambda) enum Begun {
     /// The work is ours, with or without a heartbeat.
     Ours(Lease<Replay>, bool),
     /// It was done before.
@@ -87,7 +87,7 @@ impl Idempotency {
     }
 
     /// Takes the task, or finds that it is done. Waits for somebody else where it may.
-    async fn begin(&self, id: &str, budget: Budget) -> Result<Begun, IdempotencyError> {
+    pub(in crate::lambda) async fn begin(&self, id: &str, budget: Budget) -> Result<Begun, IdempotencyError> {
         if let Some(record) = self.cached(id) {
             return Ok(Begun::Done(record));
         }
@@ -142,7 +142,7 @@ impl Idempotency {
         (!record.has_expired(self.client.context.now())).then_some(record)
     }
 
-    fn remember(&self, record: Tracker<Replay>) -> Arc<Tracker<Replay>> {
+    pub(in crate::lambda) fn remember(&self, record: Tracker<Replay>) -> Arc<Tracker<Replay>> {
         let record = Arc::new(record);
         if let Some(cache) = &self.inner.cache {
             cache.insert(record.id.as_str(), Arc::clone(&record));
@@ -156,15 +156,24 @@ impl Idempotency {
         record: &Tracker<Replay>,
         validation: Option<&str>,
     ) -> Result<Outcome<R>, IdempotencyError> {
-        if !record.data.matches(validation) {
-            return Err(self.mismatch(record));
-        }
+        self.compare(record, validation)?;
         let response = self.read(record).map_err(|error| {
             IdempotencyError::new(IdempotencyErrorKind::ResponseUnreadable, error.about(&record.id))
         })?;
         let response = response.ok_or_else(|| not_kept(record))?;
         tracing::debug!(task = ?record.id, attempt = record.attempts, "gave the response again");
         Ok(Outcome { response, replayed: true, attempt: record.attempts })
+    }
+
+    /// # Errors
+    ///
+    /// [`PayloadMismatch`](IdempotencyErrorKind::PayloadMismatch).
+    pub(in crate::lambda) fn compare(
+        &self,
+        record: &Tracker<Replay>,
+        validation: Option<&str>,
+    ) -> Result<(), IdempotencyError> {
+        if record.data.matches(validation) { Ok(()) } else { Err(self.mismatch(record)) }
     }
 
     fn read<R: DeserializeOwned>(&self, record: &Tracker<Replay>) -> Result<Option<R>, Error> {
@@ -250,7 +259,11 @@ fn not_kept(record: &Tracker<Replay>) -> IdempotencyError {
 }
 
 /// Runs the work for at most so long. Where there is no time at all, it is not begun, and no attempt counts.
-async fn in_time<R, E, F, Fut>(context: &Context, time: Option<Duration>, work: F) -> Result<R, WorkError>
+pub(in crate::lambda) async fn in_time<R, E, F, Fut>(
+    context: &Context,
+    time: Option<Duration>,
+    work: F,
+) -> Result<R, WorkError>
 where
     E: Into<WorkError>,
     F: FnOnce() -> Fut,
