@@ -78,6 +78,9 @@ fn main() -> ExitCode {
             cli::tests,
             powertools::tests,
             lambda::core::tests,
+            lambda::batch_rules::tests,
+            lambda::batch_streams::tests,
+            lambda::batch_queue::tests,
         ] {
             trials.extend(tests(backend));
         }

@@ -124,6 +124,16 @@ pub enum Exhausted {
 
 /// How batches of one source are handled. The [module's page](self) has an example, and the rules.
 ///
+/// ```
+/// use dynamo_tracker::lambda::batch::{Exhausted, SqsBatch};
+/// use dynamo_tracker::lambda::{Idempotency, JmesPath, Key};
+///
+/// fn orders(idempotency: Idempotency) -> Result<SqsBatch, dynamo_tracker::Error> {
+///     let batch = SqsBatch::new(idempotency).concurrency(25).key(Key::path(JmesPath::new("order_id")?));
+///     Ok(batch.exhausted(Exhausted::Acknowledge))
+/// }
+/// ```
+///
 /// A clone costs little, and shares everything.
 #[must_use]
 pub struct Batch<S> {

@@ -88,21 +88,14 @@ impl Ended {
         self.error.as_ref().filter(|error| self.outcome == RecordOutcome::NotStarted && error.is_general())
     }
 
-    /// Tells the hook and the log.
+    /// Tells the hook, and the log, within the record's span.
     pub(super) fn tell(&self, hook: Option<&Hook>, identifier: &str, task: &str, acknowledged: bool) {
         let Self { outcome, attempt, .. } = *self;
         let replayed = outcome == RecordOutcome::Replayed;
-        tracing::debug!(
-            record = identifier,
-            task,
-            attempt,
-            replayed,
-            outcome = outcome.name(),
-            acknowledged,
-            "a record is over"
-        );
+        tracing::Span::current().record("replayed", replayed);
+        tracing::debug!(acknowledged, "the record is over: {outcome}");
         if let (RecordOutcome::NotStarted | RecordOutcome::NotRecorded, Some(error)) = (outcome, &self.error) {
-            tracing::warn!(record = identifier, task, "DynamoDB did not take it: {error}");
+            tracing::warn!("DynamoDB did not take it: {error}");
         }
         if let Some(hook) = hook {
             let (work_error, error) = (self.work_error.as_ref(), self.error.as_ref());
@@ -161,6 +154,7 @@ impl<R, B, F> Turn<'_, R, B, F> {
         Fut: Future<Output = Result<O, WorkError>>,
     {
         let (attempt, generation) = (lease.attempt(), lease.generation());
+        tracing::Span::current().record("attempt", attempt);
         let replay = Replay::plain("null".to_owned(), self.identity.validation.clone());
         let context = &idempotency.client().context;
         let work = |mut lease: Lease<Replay>| async move {

@@ -11,6 +11,18 @@ pub(super) type Hook = Arc<dyn Fn(&RecordReport<'_>) + Send + Sync>;
 /// What became of one record of a batch.
 ///
 /// `Debug` shows neither the record nor what the handler's error says.
+///
+/// ```
+/// use dynamo_tracker::lambda::batch::{RecordOutcome, RecordReport, SqsBatch};
+///
+/// fn watched(batch: SqsBatch) -> SqsBatch {
+///     batch.on_record(|report: &RecordReport<'_>| {
+///         if report.outcome == RecordOutcome::Exhausted {
+///             println!("nothing came of {}, message {}", report.task, report.identifier);
+///         }
+///     })
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RecordReport<'a> {

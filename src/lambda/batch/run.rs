@@ -6,6 +6,8 @@ use futures_util::future::join_all;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SetOnce};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::identity::Identity;
 use super::malformed::Malformed;
@@ -51,7 +53,34 @@ impl<S: Source> Batch<S> {
     /// The handler is given a [`Delivery`], with the body read from JSON. Its records run concurrently on the task that calls this,
     /// so what blocks or computes for long belongs on threads of its own. Of what it returns, only whether it failed is kept.
     ///
-    /// Two requests to DynamoDB for a record, one for a record that was done before.
+    /// Two requests to DynamoDB for a record, one for a record that was done before. To `tracing`, each record is a span with its
+    /// task, attempt, and whether it was replayed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::builder(store.client()).table("tasks").namespace("orders").build()?;
+    /// # client.create_table().await?;
+    /// # let idempotency = dynamo_tracker::lambda::Idempotency::builder(client).build()?;
+    /// use aws_lambda_events::sqs::SqsEvent;
+    /// use dynamo_tracker::lambda::batch::{SqsBatch, SqsDelivery};
+    /// use lambda_runtime::{Context, LambdaEvent};
+    ///
+    /// let event: SqsEvent = serde_json::from_str(
+    ///     r#"{"Records": [{"messageId": "m1", "body": "1999"}, {"messageId": "m2", "body": "-5"}]}"#,
+    /// )?;
+    /// let batch = SqsBatch::new(idempotency);
+    /// let pay = |cents: SqsDelivery<i64>| async move {
+    ///     if cents.body < 0 {
+    ///         return Err("less than nothing".into());
+    ///     }
+    ///     Ok(())
+    /// };
+    /// let response = batch.run(LambdaEvent::new(event, Context::default()), pay).await?;
+    /// assert_eq!(response.batch_item_failures[0].item_identifier, "m2");
+    /// assert_eq!(response.batch_item_failures.len(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -71,6 +100,22 @@ impl<S: Source> Batch<S> {
 
     /// The same for records whose body is no JSON, or is not to be read. The handler is given the record alone, in
     /// [`Delivery::record`].
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     batch: dynamo_tracker::lambda::batch::KinesisBatch,
+    /// #     event: lambda_runtime::LambdaEvent<aws_lambda_events::kinesis::KinesisEvent>,
+    /// # ) -> Result<(), dynamo_tracker::lambda::batch::BatchError> {
+    /// use dynamo_tracker::lambda::batch::KinesisDelivery;
+    ///
+    /// let response = batch.run_raw(event, |delivery: KinesisDelivery<()>| async move {
+    ///     let text = std::str::from_utf8(&delivery.record.kinesis.data.0)?;
+    ///     println!("{text}");
+    ///     Ok(())
+    /// });
+    /// let response = response.await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -142,9 +187,18 @@ impl<'a, S: Source> Shift<'a, S> {
         Fut: Future<Output = Result<O, WorkError>>,
     {
         let Entry { place, record, identifier, identity } = entry;
-        let ended = self.attempt(place, Turn { record, identity: &identity, body, handler }).await;
+        let span = tracing::info_span!(
+            "record",
+            record = identifier,
+            task = identity.id,
+            namespace = self.idempotency.client().namespace(),
+            attempt = Empty,
+            replayed = Empty
+        );
+        let turn = Turn { record, identity: &identity, body, handler };
+        let ended = self.attempt(place, turn).instrument(span.clone()).await;
         let acknowledged = ended.is_acknowledged(self.batch.exhausted);
-        ended.tell(self.batch.hook.as_ref(), &identifier, &identity.id, acknowledged);
+        span.in_scope(|| ended.tell(self.batch.hook.as_ref(), &identifier, &identity.id, acknowledged));
         let over = Over { acknowledged, holds_key: ended.holds_key(acknowledged), general: ended.general().cloned() };
         // It is set here alone, once for each record.
         let _ = self.over[place].set(over);
@@ -164,7 +218,8 @@ impl<'a, S: Source> Shift<'a, S> {
         if self.is_out_of_time() {
             return Ended::without_attempt(RecordOutcome::OutOfTime);
         }
-        turn.take(&self.idempotency, self.budget).await
+        // In a box of its own, or each of ten thousand records would take the room that only those need whose turn it is.
+        Box::pin(turn.take(&self.idempotency, self.budget)).await
     }
 
     fn is_out_of_time(&self) -> bool {

@@ -9,11 +9,11 @@ use lambda_runtime::{Context, Error, LambdaEvent, Runtime, SnapStartResource, se
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::batch;
+use super::{batch, batch_function};
 use crate::bed::lambda::Function;
 
 /// Set for such a copy. What it is set to is what it does before it is ready: `start`, `exit`, `fail`, or milliseconds to
-/// wait.
+/// wait. With `batch` it is another function.
 const HANDLER: &str = "TRACKER_TEST_LAMBDA_HANDLER";
 
 /// A function of this handler.
@@ -38,6 +38,9 @@ pub(crate) fn handle() -> ExitCode {
 
 async fn run(init: &str) -> Result<(), Error> {
     println!("process {} begins", std::process::id());
+    if init == batch_function::BATCH {
+        return batch_function::run().await;
+    }
     let mut runtime = Runtime::new(service_fn(answer));
     match init {
         "exit" => std::process::exit(4),

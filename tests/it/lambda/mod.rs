@@ -1,6 +1,11 @@
 //! AWS Lambda, on the emulator in `bed/lambda`, and queues, on moto.
 
 mod batch;
+mod batch_event;
+mod batch_function;
+pub(crate) mod batch_queue;
+pub(crate) mod batch_rules;
+pub(crate) mod batch_streams;
 pub(crate) mod core;
 mod emulator;
 pub(crate) mod handler;
