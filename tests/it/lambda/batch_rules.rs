@@ -1,7 +1,8 @@
 //! What becomes of each record of a batch, on SQS.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -12,6 +13,8 @@ use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tower::Service;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::batch_event::{Calls, Order, failed, fifo, invocation, order, sqs};
 use crate::bed::Bed;
@@ -49,6 +52,7 @@ crate::tests![
     another_event_is_an_error,
     an_empty_batch_is_done,
     the_hook_is_told_of_each_record,
+    the_log_says_which_task_and_shows_no_data,
 ];
 
 const SUCCEED: &str = "succeed";
@@ -79,7 +83,7 @@ async fn each_message_is_done_once(bed: Bed) {
     let (batch, calls) = (batch(&bed), Calls::default());
     let event = || sqs([order("a", SUCCEED), order("b", SUCCEED), order("c", SUCCEED)]);
     assert!(failed(&handle(&batch, &bed, &calls, event()).await).is_empty());
-    assert_eq!(calls.take(), ["a", "b", "c"]);
+    assert_eq!(calls.take_sorted(), ["a", "b", "c"]);
     assert_eq!(bed.http.sent(), ["UpdateItem"; 6], "two requests for each");
     bed.http.forget();
     assert!(failed(&handle(&batch, &bed, &calls, event()).await).is_empty());
@@ -93,7 +97,7 @@ async fn only_what_fails_comes_again(bed: Bed) {
     assert_eq!(failed(&handle(&batch, &bed, &calls, event()).await), ["m1"]);
     assert_eq!((status(&bed, "m1").await, attempts(&bed, "m1").await), (Status::Failed, 1));
     assert_eq!(failed(&handle(&batch, &bed, &calls, event()).await), [""; 0]);
-    assert_eq!(calls.take(), ["a", "b", "c", "b"]);
+    assert_eq!(calls.take_sorted(), ["a", "b", "b", "c"]);
     assert_eq!((status(&bed, "m1").await, attempts(&bed, "m1").await), (Status::Succeeded, 2));
 }
 
@@ -134,7 +138,7 @@ async fn a_group_of_a_standard_queue_promises_no_order(bed: Bed) {
         record.attributes.insert("MessageGroupId".to_owned(), "tenant".to_owned());
     }
     assert_eq!(failed(&handle(&batch, &bed, &calls, event).await), ["m0"]);
-    assert_eq!(calls.take(), ["a", "b"]);
+    assert_eq!(calls.take_sorted(), ["a", "b"]);
 }
 
 /// Each call waits for one of the other group, and would wait for ever if the groups took turns.
@@ -262,7 +266,7 @@ async fn what_is_not_begun_in_time_comes_again_without_an_attempt(bed: Bed) {
     let event = sqs(["a", "b", "c", "d"].map(|id| order(id, SUCCEED)));
     let response = batch(&bed).concurrency(1).run(invocation(&bed, event), handler).await.unwrap();
     assert_eq!(failed(&response), ["m2", "m3"]);
-    assert_eq!(calls.take(), ["a", "b"]);
+    assert_eq!(calls.take_sorted(), ["a", "b"]);
     assert!(load(&bed, "m2").await.is_none() && load(&bed, "m3").await.is_none());
 }
 
@@ -290,7 +294,7 @@ async fn two_with_one_key_are_done_once(bed: Bed) {
     let (batch, calls) = (batch(&bed).key(id_as_key()), Calls::default());
     let event = sqs([order("a", SUCCEED), order("b", SUCCEED), order("a", SUCCEED)]);
     assert_eq!(failed(&handle(&batch, &bed, &calls, event).await), [""; 0]);
-    assert_eq!(calls.take(), ["a", "b"]);
+    assert_eq!(calls.take_sorted(), ["a", "b"]);
     assert_eq!(bed.http.sent().len(), 5, "the duplicate costs one");
 }
 
@@ -361,7 +365,7 @@ async fn raw_messages_need_no_json(bed: Bed) {
     };
     let response = batch(&bed).run_raw(invocation(&bed, sqs(["<order/>", ""])), handler).await.unwrap();
     assert!(failed(&response).is_empty());
-    assert_eq!(calls.take(), ["<order/>", ""]);
+    assert_eq!(calls.take_sorted(), ["", "<order/>"]);
 }
 
 /// The work is done, and if it came again it would be done twice.
@@ -382,7 +386,7 @@ async fn lost_answers_change_nothing(bed: Bed) {
     bed.http.plan([Fault::LostAnswer, Fault::None, Fault::DoneButFailed, Fault::None]);
     let event = sqs([order("a", SUCCEED), order("b", FAIL)]);
     assert_eq!(failed(&handle(&batch, &bed, &calls, event).await), ["m1"]);
-    assert_eq!(calls.take(), ["a", "b"]);
+    assert_eq!(calls.take_sorted(), ["a", "b"]);
     assert_eq!((attempts(&bed, "m0").await, attempts(&bed, "m1").await), (1, 1));
 }
 
@@ -453,6 +457,60 @@ async fn the_hook_is_told_of_each_record(bed: Bed) {
             "m3 m3 exhausted None false",
         ]
     );
+}
+
+async fn the_log_says_which_task_and_shows_no_data(bed: Bed) {
+    let batch = batch(&bed).concurrency(1);
+    let log = Log::default();
+    for _ in 0..2 {
+        let event = sqs([order("secret", SUCCEED), order("secret", FAIL), json!({ "secret": true })]);
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+        let calls = Calls::default();
+        let handler = |delivery| {
+            tracing::info!("handling it");
+            calls.clone().handle(delivery)
+        };
+        let work = batch.run(invocation(&bed, event), handler);
+        work.with_subscriber(subscriber.with_writer(log.clone()).finish()).await.unwrap();
+    }
+    let lines = log.lines();
+    let has = |wanted: &[&str]| lines.iter().any(|line| wanted.iter().all(|part| line.contains(part)));
+    assert!(has(&["record=\"m0\" task=\"m0\" namespace=\"test\" attempt=1", "handling it"]), "{lines:#?}");
+    assert!(has(&["record=\"m0\"", "replayed=true", "the record is over: replayed acknowledged=true"]), "{lines:#?}");
+    assert!(has(&["record=\"m1\"", "attempt=2", "the record is over: failed acknowledged=false"]), "{lines:#?}");
+    let own = lines.iter().filter(|line| line.contains("dynamo_tracker"));
+    for line in own {
+        assert!(!line.contains("secret") && !line.contains("no paper"), "{line}");
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn said(report: &RecordReport<'_>) -> String {
