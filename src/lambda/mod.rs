@@ -2,6 +2,7 @@
 //!
 //! * [`Idempotency`] runs the work of an event once, and gives its response again; [`Key`] says what tells events apart, and
 //!   [`IdempotencyErrorKind`] what can go wrong.
+//! * [`IdempotencyLayer`] does that for a whole handler.
 //! * [`JmesPath`] selects the part of an event that identifies it, with the functions that Powertools adds to JMESPath.
 //! * [`canonical_json`] and [`sha256_hex`] make one key of equal values, however they were written; [`is_missing`] says
 //!   that there is nothing to make a key of.
@@ -11,6 +12,7 @@ pub mod batch;
 mod canonical;
 mod idempotency;
 mod jmespath;
+mod layer;
 pub mod powertools;
 
 pub use canonical::{canonical_json, is_missing, sha256_hex};
@@ -19,3 +21,4 @@ pub use idempotency::{
     Replay, TooLarge, idempotent,
 };
 pub use jmespath::JmesPath;
+pub use layer::{IdempotencyLayer, IdempotentHandler, Records};

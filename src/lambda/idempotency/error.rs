@@ -4,10 +4,12 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use lambda_runtime::Diagnostic;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::RunError;
 use crate::error::{Error, ErrorKind};
+use crate::lambda::powertools::PowertoolsError;
 use crate::protocol::Refusal;
 use crate::work_error::WorkError;
 
@@ -99,7 +101,7 @@ impl IdempotencyError {
         Self(Box::new(Inner { kind, cause: Cause::Tracker(error), response: None }))
     }
 
-    pub(super) fn of_work(kind: IdempotencyErrorKind, error: WorkError) -> Self {
+    pub(crate) fn of_work(kind: IdempotencyErrorKind, error: WorkError) -> Self {
         Self(Box::new(Inner { kind, cause: Cause::Work(error), response: None }))
     }
 
@@ -123,6 +125,30 @@ impl IdempotencyError {
             }
         };
         Self(Box::new(Inner { kind, cause: Cause::Tracker(error), response }))
+    }
+
+    /// The same of a run on a table of Powertools. A response that is not kept there is one, all the same.
+    pub(crate) fn of_powertools<R: Serialize>(error: PowertoolsError<R>) -> Result<R, Self> {
+        let done = |kind, error, response: R| {
+            let response = serde_json::to_string(&response).ok();
+            Err(Self(Box::new(Inner { kind, cause: Cause::Tracker(error), response })))
+        };
+        match error {
+            PowertoolsError::ResponseNotKept { response, error } => {
+                tracing::warn!("the work is done, and its response is not kept: {error}");
+                Ok(response)
+            }
+            PowertoolsError::InProgress { error, .. } => Err(Self::new(IdempotencyErrorKind::TaskLocked, error)),
+            PowertoolsError::PayloadMismatch(error) => Err(Self::new(IdempotencyErrorKind::PayloadMismatch, error)),
+            PowertoolsError::InvalidEvent(error) => Err(Self::new(IdempotencyErrorKind::InvalidEvent, error)),
+            PowertoolsError::NotStarted(error) => Err(Self::new(IdempotencyErrorKind::StoreUnavailable, error)),
+            PowertoolsError::Unreadable(error) => Err(Self::new(IdempotencyErrorKind::ResponseUnreadable, error)),
+            PowertoolsError::Failed { error, .. } => Err(Self::of_work(IdempotencyErrorKind::HandlerFailed, error)),
+            PowertoolsError::NotRecorded { response, error } => {
+                done(IdempotencyErrorKind::OutcomeNotRecorded, error, response)
+            }
+            PowertoolsError::TakenOver { response, error } => done(IdempotencyErrorKind::LeaseLost, error, response),
+        }
     }
 
     /// What it is.
@@ -164,6 +190,30 @@ impl IdempotencyError {
         match self.error()?.refusal()? {
             Refusal::Locked { until, .. } | Refusal::NotDue { until } => Some(*until),
             _ => None,
+        }
+    }
+
+    /// The status for an HTTP answer, as *The Idempotency-Key HTTP Header Field* (an IETF draft) has it where it does: 400 for an
+    /// event without a key or that is no good, 409 while somebody else handles it or where somebody has taken it over, 410 for a
+    /// response that is not there any more and for an event that is not to be handled, 422 for a key that is used with another
+    /// payload, 503 for what may well go better later, 504 for a lack of time, 500 for the rest.
+    ///
+    /// Send `Retry-After` with the time until [`until`](Self::until), where there is one.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        match self.0.kind {
+            IdempotencyErrorKind::MissingKey | IdempotencyErrorKind::InvalidEvent => 400,
+            IdempotencyErrorKind::TaskLocked | IdempotencyErrorKind::LeaseLost => 409,
+            IdempotencyErrorKind::TaskIgnored | IdempotencyErrorKind::ResponseNotKept => 410,
+            IdempotencyErrorKind::PayloadMismatch => 422,
+            IdempotencyErrorKind::TaskNotDue | IdempotencyErrorKind::StoreUnavailable => 503,
+            IdempotencyErrorKind::DeadlineExceeded => 504,
+            IdempotencyErrorKind::TaskExhausted
+            | IdempotencyErrorKind::TaskNotReady
+            | IdempotencyErrorKind::ResponseTooLarge
+            | IdempotencyErrorKind::ResponseUnreadable
+            | IdempotencyErrorKind::OutcomeNotRecorded
+            | IdempotencyErrorKind::HandlerFailed => 500,
         }
     }
 

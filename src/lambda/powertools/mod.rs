@@ -84,6 +84,11 @@ use identity::{Identities, Identity};
 use record::Record;
 use store::Store;
 
+/// As long as a Lambda function can run.
+const MOST_TIME: Duration = Duration::from_secs(900);
+/// A record must be in progress for some time, even where the function has none.
+const LEAST_TIME: Duration = Duration::from_millis(1);
+
 /// The records of one function's events in a Powertools table. The [module's page](self) has an example.
 ///
 /// A clone costs little, and shares everything.
@@ -179,6 +184,13 @@ impl Powertools {
             );
             Error::new(ErrorKind::Unreadable, message)
         })
+    }
+
+    /// How long a Lambda function still has, by this clock: 15 minutes, as long as one can run, where its context does not say.
+    pub(super) fn left(&self, context: &lambda_runtime::Context) -> Duration {
+        let deadline = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > 0);
+        let Some(deadline) = deadline.and_then(DateTime::from_timestamp_millis) else { return MOST_TIME };
+        (deadline - self.clock.now()).to_std().unwrap_or_default().max(LEAST_TIME)
     }
 
     fn expires(&self) -> DateTime<Utc> {
