@@ -72,6 +72,7 @@
 //! * `metrics`: a counter `dynamo_tracker_worker_events_total` of each [`WorkerEvent`], by namespace and event, through the
 //!   crate `metrics`, whose exporters send it wherever metrics go.
 //! * `cli`: the command line, `dynamo-tracker`. The library is the same with and without it.
+//! * `lambda`: handlers on AWS Lambda that process an event once.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod backoff;
@@ -84,6 +85,8 @@ mod countdown;
 pub mod embedded;
 mod error;
 mod expression;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 mod lease;
 pub mod protocol;
 mod query;

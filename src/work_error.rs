@@ -94,6 +94,12 @@ impl WorkError {
         Self { retry_after: Some(delay), ..self }
     }
 
+    /// The type that the error had, as Rust names it, or the kind that it was said to be.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
     pub(crate) fn decision(&self) -> Decision {
         self.decision
     }

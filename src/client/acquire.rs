@@ -74,7 +74,8 @@ fn request(context: &Context, options: &StartOptions) -> Result<Acquire, Error> 
     let request = Acquire::new(options, LockToken::random(), terms);
     super::builder::check_lease(request.lease, request.skew)?;
     super::builder::check_max_attempts(request.max_attempts)?;
-    super::builder::check_heartbeat(context.heartbeat, request.lease)?;
+    let heartbeat = context.heartbeat.filter(|_| !options.no_heartbeat);
+    super::builder::check_heartbeat(heartbeat, request.lease)?;
     Ok(request)
 }
 

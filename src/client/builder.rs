@@ -19,7 +19,7 @@ use crate::table::{RequestPolicy, Table};
 use crate::time::{Clock, SystemClock};
 
 /// A lease or retention longer than this is a mistake in its unit.
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// DynamoDB's limit for a sort key's value.
 const MAX_SORT_KEY_BYTES: usize = 1024;
 /// DynamoDB's limit for the name of a key attribute.
@@ -259,12 +259,12 @@ impl<D> fmt::Debug for TrackerClientBuilder<D> {
     }
 }
 
-fn check(good: bool, message: &str) -> Result<(), Error> {
+pub(crate) fn check(good: bool, message: &str) -> Result<(), Error> {
     if good { Ok(()) } else { Err(Error::new(ErrorKind::InvalidArgument, message)) }
 }
 
 /// DynamoDB's naming rules (*Naming rules*, Amazon DynamoDB Developer Guide). An ARN names a table of another account.
-fn check_table(name: &str) -> Result<(), Error> {
+pub(crate) fn check_table(name: &str) -> Result<(), Error> {
     check(!name.is_empty(), "the table's name is missing; set it with .table(\"…\")")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let good = name.starts_with("arn:") || ((3..=255).contains(&name.len()) && name.chars().all(plain));

@@ -15,6 +15,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
+#[cfg(feature = "lambda")]
+pub(crate) use builder::{LONGEST, check, check_table};
 pub use new_task::NewTask;
 pub use run::{Recorded, RunError};
 

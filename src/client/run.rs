@@ -232,15 +232,27 @@ impl<D: Data> TrackerClient<D> {
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
     {
+        let beats = !options.no_heartbeat;
         let lease = match self.start_with(id, options).await {
             Ok(lease) => lease,
             Err(error) if error.is_refused() => return Err(RunError::Refused(error)),
             Err(error) => return Err(RunError::NotStarted(error)),
         };
-        let held = Arc::clone(&lease.held);
-        let heart = Heart::start(&held);
+        lease.run(beats, work).await
+    }
+}
+
+impl<D: Data> Lease<D> {
+    /// Runs the work and records its outcome, with a heartbeat or without.
+    pub(crate) async fn run<T, F, Fut>(self, beats: bool, work: F) -> Result<Recorded<T>, RunError<T>>
+    where
+        F: FnOnce(Lease<D>) -> Fut,
+        Fut: Future<Output = Result<T, WorkError>>,
+    {
+        let held = Arc::clone(&self.held);
+        let heart = if beats { Heart::start(&held) } else { Heart::still(&held) };
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
-        let work = AssertUnwindSafe(async { work(lease).await }).catch_unwind().instrument(span);
+        let work = AssertUnwindSafe(async { work(self).await }).catch_unwind().instrument(span);
         match heart.guard(work).await {
             Ok(Ok(outcome)) => record(&held, outcome).await.map(|value| Recorded { value, tracker: held.record() }),
             Err(Stopped { error, output: None }) => Err(RunError::LeaseLost { outcome: None, error }),

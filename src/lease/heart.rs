@@ -20,7 +20,8 @@ const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_se
 /// when this is dropped, however that comes about.
 pub(crate) struct Heart {
     held: Arc<Held>,
-    beats: JoinHandle<()>,
+    /// `None` where the lease is long enough as it is.
+    beats: Option<JoinHandle<()>>,
 }
 
 /// The work was stopped.
@@ -33,7 +34,18 @@ pub(crate) struct Stopped<T> {
 
 impl Heart {
     pub(crate) fn start(held: &Arc<Held>) -> Self {
-        Self { held: Arc::clone(held), beats: tokio::spawn(beat(Arc::clone(held))) }
+        Self { held: Arc::clone(held), beats: Some(tokio::spawn(beat(Arc::clone(held)))) }
+    }
+
+    /// Extends nothing. The work is stopped when the lease is over, all the same.
+    pub(crate) fn still(held: &Arc<Held>) -> Self {
+        Self { held: Arc::clone(held), beats: None }
+    }
+
+    fn stop(&self) {
+        if let Some(beats) = &self.beats {
+            beats.abort();
+        }
     }
 
     /// Runs `work` for as long as the lease is held. When it is lost, or has run out, whoever watches the token is told,
@@ -44,7 +56,7 @@ impl Heart {
             if let Some(output) = self.while_held(work.as_mut()).await {
                 return Ok(output);
             }
-            self.beats.abort();
+            self.stop();
             let lost = self.held.give_up();
             (lost, self.within_grace(work).await)
         };
@@ -84,7 +96,7 @@ impl Heart {
 
 impl Drop for Heart {
     fn drop(&mut self) {
-        self.beats.abort();
+        self.stop();
     }
 }
 

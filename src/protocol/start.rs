@@ -34,6 +34,7 @@ pub struct StartOptions {
     pub(crate) owner: Option<String>,
     pub(crate) reentrant: bool,
     pub(crate) max_attempts: Option<u32>,
+    pub(crate) no_heartbeat: bool,
 }
 
 impl StartOptions {
@@ -108,6 +109,14 @@ impl StartOptions {
     /// the same.
     pub fn max_attempts(mut self, limit: u32) -> Self {
         self.max_attempts = Some(limit);
+        self
+    }
+
+    /// Does not extend the lease while a [`run`](crate::TrackerClient::run) works: for work that is over before the lease is,
+    /// whatever happens, such as that of a Lambda function whose lease is as long as the function may run. It saves a write for
+    /// each third of the lease. Work that takes longer is stopped at the lease's end.
+    pub fn no_heartbeat(mut self) -> Self {
+        self.no_heartbeat = true;
         self
     }
 }

@@ -17,9 +17,12 @@ mod errors;
 mod faults;
 mod generate;
 mod heartbeat;
+mod infra;
+mod lambda;
 mod lost_answers;
 mod operators;
 mod outcomes;
+mod powertools;
 mod property;
 mod query;
 mod quickstart;
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
     if faults::is_worker() {
         return faults::work();
     }
+    if lambda::handler::is_handler() {
+        return lambda::handler::handle();
+    }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for backend in Backend::ALL {
@@ -66,16 +72,23 @@ fn main() -> ExitCode {
             crash::tests,
             faults::tests,
             table::tests,
+            infra::tests,
             query::tests,
             bulk::tests,
             batch::tests,
             worker::tests,
             cli::tests,
+            powertools::tests,
+            lambda::core::tests,
+            lambda::batch_rules::tests,
+            lambda::batch_streams::tests,
+            lambda::batch_queue::tests,
         ] {
             trials.extend(tests(backend));
         }
     }
     trials.extend(quickstart::tests());
+    trials.extend(lambda::tests());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
-use crate::bed::{Backend, Bed};
+use crate::bed::{Backend, Bed, example};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let embedded = [
@@ -30,22 +30,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     embedded.into_iter().map(trial).chain([endpoint]).collect()
 }
 
-/// The example, built as cargo builds it now. With nothing to do, that takes a moment.
 fn quickstart() -> Command {
-    static PROGRAM: std::sync::LazyLock<PathBuf> = std::sync::LazyLock::new(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "quickstart", "--manifest-path"]);
-        build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
-        // This program is in target/PROFILE/deps.
-        let own = std::env::current_exe().unwrap();
-        let profile = own.parent().and_then(Path::parent).expect("the profile's folder");
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "the example builds");
-        profile.join("examples/quickstart")
-    });
-    let mut command = Command::new(&*PROGRAM);
+    let mut command = Command::new(example("quickstart"));
     command.env_remove("AWS_ENDPOINT_URL_DYNAMODB");
     command
 }

@@ -14,7 +14,6 @@ crate::tests![
     the_tables_ttl_is_on,
     trackers_live_in_a_table_with_a_sort_key,
     a_table_with_another_key_is_refused,
-    the_template_in_infra_is_the_same_table,
 ];
 
 fn on<D: dynamo_tracker::Data>(bed: &Bed, table: &str) -> TrackerClientBuilder<D> {
@@ -72,26 +71,4 @@ async fn a_table_with_another_key_is_refused(bed: Bed) {
     let error = on::<()>(&bed, "other").build().unwrap().create_table().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains(r#"has the key ["pk"], not ["id"]"#), "{error}");
-}
-
-async fn the_template_in_infra_is_the_same_table(bed: Bed) {
-    let template: Value = serde_json::from_str(include_str!("../../infra/table.json")).unwrap();
-    let properties = &template["Resources"]["Table"]["Properties"];
-    let table = bed.sdk().describe_table().table_name(&bed.table).send().await.unwrap().table.unwrap();
-    let keys: Vec<_> = table
-        .key_schema()
-        .iter()
-        .map(|key| json!({"AttributeName": key.attribute_name, "KeyType": key.key_type.as_str()}))
-        .collect();
-    assert_eq!(properties["KeySchema"], json!(keys));
-    let attributes: Vec<_> = table
-        .attribute_definitions()
-        .iter()
-        .map(|one| json!({"AttributeName": one.attribute_name, "AttributeType": one.attribute_type.as_str()}))
-        .collect();
-    assert_eq!(properties["AttributeDefinitions"], json!(attributes));
-    let ttl = bed.sdk().describe_time_to_live().table_name(&bed.table).send().await.unwrap();
-    let ttl = ttl.time_to_live_description.and_then(|ttl| ttl.attribute_name);
-    assert_eq!(properties["TimeToLiveSpecification"], json!({"AttributeName": ttl, "Enabled": true}));
-    assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST");
 }

@@ -34,7 +34,7 @@ crate::tests![
     it_sees_shards_that_were_added_meanwhile,
 ];
 
-fn client(bed: &Bed) -> TrackerClient<u32> {
+pub(crate) fn client(bed: &Bed) -> TrackerClient<u32> {
     bed.http.forget();
     // Real time, and leases that are over soon.
     let builder = bed.builder().index(SHARDS).clock(SystemClock);

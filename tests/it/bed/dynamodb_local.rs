@@ -1,12 +1,13 @@
 //! DynamoDB Local: found, started once for the whole run, and gone when the run is.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use super::port::{answers, free_port};
 
 const HELP: &str = "DynamoDB Local is not here. One of these gives it:
   tests/run                              gets it (and Java) into target/dynamodb-local, then runs all tests
@@ -120,11 +121,6 @@ fn log() -> PathBuf {
     std::env::temp_dir().join(format!("dynamodb-local-{}.log", std::process::id()))
 }
 
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no port is free: {error}"))?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
-}
-
 /// Waits until the server answers. `None` where it ended before, such as when the port was taken in the meantime.
 fn started(mut command: Command, port: u16) -> Result<Option<Server>, String> {
     let mut watchdog = command.spawn().map_err(|error| format!("can't start sh: {error}"))?;
@@ -143,14 +139,4 @@ fn started(mut command: Command, port: u16) -> Result<Option<Server>, String> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(None)
-}
-
-/// It says something to a bare request, even if only that it wants a signature.
-fn answers(port: u16) -> bool {
-    use std::io::Write;
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
-    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let mut answer = [0; 8];
-    stream.write_all(request.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1"
 }

@@ -1,9 +1,15 @@
 //! What a test stands on: a backend, a table of its own, a clock to move, and an HTTP layer that injects faults.
 
 mod dynamodb_local;
+mod example;
 pub(crate) mod http;
+pub(crate) mod lambda;
 pub(crate) mod meter;
+mod moto;
+mod port;
 pub(crate) mod proxy;
+pub(crate) mod queue;
+pub(crate) mod reaper;
 
 use std::fmt;
 
@@ -14,6 +20,7 @@ use chrono::DateTime;
 use dynamo_tracker::embedded::Embedded;
 use dynamo_tracker::{Data, ManualClock, TrackerClient, TrackerClientBuilder};
 
+pub(crate) use example::example;
 use http::FaultyHttp;
 
 /// Where the tests' clocks begin: the year 2100, so that no time in a test is past for a backend that deletes expired

@@ -1,0 +1,24 @@
+//! AWS Lambda (feature `lambda`): what makes an event's handling happen once.
+//!
+//! * [`Idempotency`] runs the work of an event once, and gives its response again; [`Key`] says what tells events apart, and
+//!   [`IdempotencyErrorKind`] what can go wrong.
+//! * [`IdempotencyLayer`] does that for a whole handler.
+//! * [`JmesPath`] selects the part of an event that identifies it, with the functions that Powertools adds to JMESPath.
+//! * [`canonical_json`] and [`sha256_hex`] make one key of equal values, however they were written; [`is_missing`] says
+//!   that there is nothing to make a key of.
+//! * [`powertools`] shares a table with functions in Python or TypeScript that use Powertools for AWS Lambda.
+
+pub mod batch;
+mod canonical;
+mod idempotency;
+mod jmespath;
+mod layer;
+pub mod powertools;
+
+pub use canonical::{canonical_json, is_missing, sha256_hex};
+pub use idempotency::{
+    Idempotency, IdempotencyBuilder, IdempotencyError, IdempotencyErrorKind, InProgress, Key, MissingKey, Outcome,
+    Replay, TooLarge, idempotent,
+};
+pub use jmespath::JmesPath;
+pub use layer::{IdempotencyLayer, IdempotentHandler, Records};
