@@ -298,10 +298,18 @@ pub(crate) fn counted(mut update: Update, batch: &BatchMember) -> Update {
     update
 }
 
-/// The same write, of a task that its batch counts again, or for which it is too late.
-pub(crate) fn recounted(mut update: Update, batch: Option<&BatchMember>) -> Update {
-    update.name("#batch", attr::BATCH).remove(attr::LAST_BATCH);
-    update.set_or_remove("#batch", ":batch", batch.map(string));
+/// The same write, of a task that was seen to be in no batch.
+pub(crate) fn uncounted(mut update: Update) -> Update {
+    update.name("#batch", attr::BATCH).and("attribute_not_exists(#batch)");
+    update
+}
+
+/// The same write, of a task whose end its batch had counted, and that it counts again unless it is too late for that.
+pub(crate) fn recounted(mut update: Update, batch: &BatchMember, in_time: bool) -> Update {
+    update.value(":batch", string(batch)).and("last_batch = :batch").remove(attr::LAST_BATCH);
+    if in_time {
+        update.name("#batch", attr::BATCH).set("#batch = :batch");
+    }
     update
 }
 

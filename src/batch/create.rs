@@ -37,17 +37,19 @@ impl<D: Data> Batch<D> {
     /// Creates the tasks that the stream gives, as part of this batch. One that exists is never overwritten and not added to
     /// the batch, so a program that was interrupted simply begins again.
     ///
-    /// They are created by transactions of up to 99 tasks, `concurrency` at a time. Up to a thousand tasks, and 8 MB of them,
-    /// are in memory at a time.
+    /// Up to a thousand tasks, and 8 MB of them, are in memory at a time, and those of each part are created by one transaction, or
+    /// several of 99; so many parts make small transactions. `concurrency` of them are under way at a time. A record whose retention
+    /// is over is deleted first, as DynamoDB is about to, and its generation begins again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Changed`] where the batch is closed; what would keep every task from being created, such as
+    /// [`ErrorKind::Changed`] where the batch is closed; [`ErrorKind::NotFound`] where it was deleted; what would keep every task from being created, such as
     /// [`ErrorKind::TableNotFound`]. What befalls a single task is in the report.
     pub async fn create_many<S>(&self, tasks: S, concurrency: usize) -> Result<BulkReport, Error>
     where
         S: Stream<Item = NewTask<D>>,
     {
+        self.root().await?;
         let mut tasks = std::pin::pin!(tasks);
         let mut report = BulkReport::default();
         let mut block = Block::default();
@@ -120,6 +122,11 @@ impl<D: Data> Batch<D> {
                 Err(error) if error.is_temporary() && tries < MAX_TRIES => {
                     tries += 1;
                     self.client.context.clock.sleep(AGAIN.delay(tries)).await;
+                }
+                // DynamoDB takes the others without this one.
+                Err(error) if error.action().is_some_and(|number| number < tasks.len()) => {
+                    let task = tasks.remove(error.action().unwrap_or_default());
+                    results.push(Err(error.about(&task.record.id)));
                 }
                 Err(error) => {
                     results.extend(tasks.drain(..).map(|task| Err(error.clone().about(&task.record.id))));

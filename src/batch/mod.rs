@@ -8,11 +8,15 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 
 use crate::client::{NewTask, TrackerClient};
-use crate::countdown::{Counters, MAX_DEPENDENTS, close, never};
+use crate::countdown::{Counters, MAX_DEPENDENTS, RootState, close, never};
 use crate::error::{Error, ErrorKind};
+use crate::expression;
 use crate::record::Tracker;
-use crate::schema::Data;
+use crate::schema::{Data, item_size};
 use crate::table::{Actions, Want, Written};
+
+/// The largest task that waits for a batch, in bytes.
+const MAX_DEPENDENT_BYTES: usize = 32 * 1024;
 
 /// The most parts of a batch's counter.
 const MAX_PARTS: u16 = 256;
@@ -28,6 +32,9 @@ const MAX_PARTS: u16 = 256;
 /// units and two more for the counter, and so does a creation, whose counter is shared by up to 99 tasks. Starts, heartbeats,
 /// failures with attempts left and tasks of no batch cost what they always do. Without a batch, [`stats`] says about how many
 /// are left, from the index.
+///
+/// All who end such tasks must be of a version that knows batches. With stages (see [`StatusSet`](crate::StatusSet)), the end of the
+/// first one counts. A dependent that an operator ignores and redrives is due at once.
 ///
 /// The counter has several parts, since DynamoDB cancels a transaction while another changes the same item; such an outcome is
 /// sent again. Take about as many as outcomes are recorded at the same time.
@@ -57,6 +64,7 @@ const MAX_PARTS: u16 = 256;
 pub struct Batch<D> {
     client: TrackerClient<D>,
     name: String,
+    instance: String,
     parts: u16,
 }
 
@@ -87,13 +95,18 @@ impl<D: Data> TrackerClient<D> {
             let message = format!("a batch has from 1 to {MAX_PARTS} parts");
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let counters = Counters::of(&self.context, &name);
+        let instance = format!("{:08x}", fastrand::u32(..));
+        let counters = Counters::of(&self.context, &name, &instance);
         counters.check_name()?;
-        let parts = match counters.open(parts).await? {
-            true => parts,
-            false => counters.read_root().await?.ok_or_else(|| counters.gone())?.parts,
+        // Our own instance is there too where the answer to the first copy of the request was lost.
+        let opened = counters.open(parts).await?;
+        let (instance, parts) = match opened {
+            true => (instance, parts),
+            false => {
+                counters.read_root().await?.map(|root| (root.instance, root.parts)).ok_or_else(|| counters.gone())?
+            }
         };
-        Ok(Batch { client: self.clone(), name, parts })
+        Ok(Batch { client: self.clone(), name, instance, parts })
     }
 }
 
@@ -105,7 +118,13 @@ impl<D: Data> Batch<D> {
     }
 
     fn counters(&self) -> Counters<'_> {
-        Counters::of(&self.client.context, &self.name)
+        Counters::of(&self.client.context, &self.name, &self.instance)
+    }
+
+    /// The root, if the batch is there.
+    async fn root(&self) -> Result<RootState, Error> {
+        let counters = self.counters();
+        counters.read_root().await?.filter(|root| counters.is_of(root)).ok_or_else(|| counters.gone())
     }
 
     /// Makes a task that becomes due when the last task of the batch ends, or at once if it is complete already. A due time of
@@ -122,12 +141,25 @@ impl<D: Data> Batch<D> {
         let task = task.into().due(never());
         let (record, item) = self.client.new_item(&task)?;
         let (table, id) = (&self.client.context.table, &record.id);
+        // The transaction that ends the last task changes them all, within DynamoDB's 4 MB.
+        if item_size(&item) > MAX_DEPENDENT_BYTES {
+            let message =
+                format!("a task that waits for a batch may have {MAX_DEPENDENT_BYTES} bytes; keep its data elsewhere");
+            return Err(Error::new(ErrorKind::ItemTooLarge, message).about(id));
+        }
         let actions = Actions::once(vec![self.counters().add_dependent(id)?]);
         match table.transact("create it", table.put_action(item)?, actions, Want::default()).await {
             Ok(Written::Done(_)) => Ok(record.with_data(task.data.unwrap_or_default())),
             Ok(Written::Refused { item, .. }) => {
-                let existing = self.client.context.decode(id, item)?;
-                Err(crate::client::already_exists(existing, id))
+                let context = &self.client.context;
+                match context.decode(id, item)? {
+                    // DynamoDB is about to delete it.
+                    Some(stored) if stored.has_expired(context.now()) => {
+                        table.delete(id, expression::unchanged(stored.version(), &context.codec)).await?;
+                        Box::pin(self.then(task)).await
+                    }
+                    existing => Err(crate::client::already_exists(existing, id)),
+                }
             }
             Err(error) if error.kind() == ErrorKind::ActionRefused => self.then_at_once(task).await,
             Err(error) => Err(error.about(id)),
@@ -136,8 +168,7 @@ impl<D: Data> Batch<D> {
 
     /// The batch takes no dependent: it is complete, it has too many, or it is gone.
     async fn then_at_once(&self, mut task: NewTask<D>) -> Result<Tracker<D>, Error> {
-        let root = self.counters().read_root().await?.ok_or_else(|| self.counters().gone())?;
-        if root.open_parts > 0 {
+        if self.root().await?.open_parts > 0 {
             let message =
                 format!("{MAX_DEPENDENTS} tasks wait for the batch already; let one of them create the others");
             return Err(Error::new(ErrorKind::InvalidArgument, message));
@@ -171,7 +202,7 @@ impl<D: Data> Batch<D> {
     pub async fn status(&self) -> Result<BatchStatus, Error> {
         let counters = &self.counters();
         let parts = try_join_all((0..self.parts).map(|part| counters.read_part(part))).await?;
-        let root = counters.read_root().await?.ok_or_else(|| counters.gone())?;
+        let root = self.root().await?;
         let parts = || parts.iter().flatten();
         Ok(BatchStatus {
             tasks: parts().map(|part| part.tasks).sum(),
@@ -181,12 +212,13 @@ impl<D: Data> Batch<D> {
         })
     }
 
-    /// Deletes the batch's counters. Its tasks stay, and are tasks of no batch when they end; dependents wait for ever.
+    /// Deletes the batch's counters, which otherwise stay. Its tasks stay, and are tasks of no batch when they end; dependents wait
+    /// for ever. A batch of the same name that is opened later is another one.
     ///
     /// # Errors
     ///
     /// What DynamoDB refuses.
-    pub async fn delete(self) -> Result<(), Error> {
+    pub async fn delete(&self) -> Result<(), Error> {
         self.counters().delete(self.parts).await
     }
 }

@@ -116,9 +116,19 @@ async fn mark_exhausted(
     let mut exhausted = write.apply(record.clone(), context.error_history);
     exhausted.count_off();
     let exhausted = exhausted.into_stored();
-    let update = expression::exhaust(write, &record.id, &exhausted.errors, &context.codec)
-        .map_err(|error| error.about(&record.id))?;
-    match write_counted(context, "mark it exhausted", &record, update, Want::default()).await? {
+    let update = |write: &Exhaust| {
+        let update = expression::exhaust(write, &record.id, &exhausted.errors, &context.codec);
+        update.map_err(|error| error.about(&record.id))
+    };
+    let send = |update| write_counted(context, "mark it exhausted", &record, update, Want::default());
+    let written = match send(update(write)?).await {
+        // The history has no room in the item, and the task must end all the same.
+        Err(error) if error.kind() == ErrorKind::ItemTooLarge => {
+            send(update(&Exhaust { error: None, ..write.clone() })?).await?
+        }
+        written => written?,
+    };
+    match written {
         Written::Done(_) => {
             tracing::info!(attempts = record.attempts, "no attempts are left: exhausted");
             Ok(Some(exhausted))
@@ -136,10 +146,10 @@ pub(super) async fn write_counted<D>(
     want: Want,
 ) -> Result<Written, Error> {
     let update = match &seen.batch {
-        None => update,
+        None => expression::uncounted(update),
         Some(batch) => expression::counted(update, batch),
     };
-    let mut count = CountDown::begin(context, seen.batch.as_ref(), 0)?;
+    let mut count = CountDown::begin(context, seen.batch.as_ref(), 0)?.patient();
     loop {
         let sent = context.table.update_and(action, &seen.id, update.clone(), count.writes(), want).await;
         if let Some(written) = count.settle(sent).await.map_err(|error| error.about(&seen.id))? {

@@ -277,12 +277,16 @@ impl<D: Data> TrackerClient<D> {
     /// # Errors
     ///
     /// [`ErrorKind::Changed`], with the stored record, where it is another one by now; [`ErrorKind::InvalidArgument`] for a
-    /// lock that would never end, or a task of another namespace; else what DynamoDB refuses.
+    /// lock that would never end, a task of another namespace, or the end of one that a batch counts; else what DynamoDB refuses.
     pub async fn dump(&self, tracker: &mut Tracker<D>) -> Result<(), Error> {
         let (id, seen) = (tracker.id.clone(), tracker.loaded.0);
         self.own(&id)?;
         if tracker.lock.is_some() && tracker.lock_expire_time.is_none() {
             let message = "a lock without lock_expire_time would never end; lock it with lock_it";
+            return Err(Error::new(ErrorKind::InvalidArgument, message).about(&id));
+        }
+        if tracker.batch.is_some() && tracker.status.is_final() {
+            let message = "its batch would not count its end; end it by its lease, or ignore or delete it";
             return Err(Error::new(ErrorKind::InvalidArgument, message).about(&id));
         }
         let data = to_value(&tracker.data).map_err(|error| error.about(&id))?;

@@ -1,8 +1,11 @@
 //! What people do to tasks without holding their lock.
 
+use std::time::Duration;
+
 use super::acquire::write_counted;
 use super::{TrackerClient, changed};
-use crate::countdown::{CountDown, Counters};
+use crate::backoff::Backoff;
+use crate::countdown::{CountDown, Counters, reopen};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{Operate, Operation};
@@ -10,6 +13,10 @@ use crate::record::{BatchMember, RawData, Tracker};
 use crate::schema::Data;
 use crate::status::Status;
 use crate::table::{Actions, Want, Written};
+
+/// A redrive whose batch's counters have changed is sent again after so long, and so often.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+const REDRIVES: u32 = 25;
 
 /// Each is bound to the record that was seen, and writes nothing where it has changed since.
 impl<D: Data> TrackerClient<D> {
@@ -114,7 +121,7 @@ impl<D: Data> TrackerClient<D> {
     async fn send_deletion(&self, seen: &Tracker<D>) -> Result<Written, Error> {
         let condition = expression::unchanged(seen.loaded.0.unwrap_or(seen.version()), &self.context.codec);
         let (table, id) = (&self.context.table, &seen.id);
-        let mut count = CountDown::begin(&self.context, seen.batch.as_ref(), 0)?;
+        let mut count = CountDown::begin(&self.context, seen.batch.as_ref(), 0)?.patient();
         loop {
             let sent = match count.writes() {
                 none if none.is_empty() => table.delete(id, condition.clone()).await,
@@ -129,18 +136,25 @@ impl<D: Data> TrackerClient<D> {
         }
     }
 
-    /// Redrives a task that its batch has counted: it is counted as open again, unless the batch is over by now.
+    /// Redrives a task that its batch has counted: it is counted as open again, unless the batch is complete by now.
     async fn redrive_in(&self, batch: &BatchMember, seen: &Tracker<D>, update: Update) -> Result<Written, Error> {
         let (table, action) = (&self.context.table, Operation::Redrive.name());
-        let writes = vec![Counters::of(&self.context, batch.batch()).reopen_task(batch.part())?];
-        let reopened = expression::recounted(update.clone(), Some(batch));
-        match table.update_and(action, &seen.id, reopened, writes, Want::default()).await {
-            Err(error) if error.kind() == ErrorKind::ActionRefused => {
+        let counters = Counters::of_member(&self.context, batch);
+        let late = expression::recounted(update.clone(), batch, false);
+        let reopened = expression::recounted(update, batch, true);
+        for tries in 1..=REDRIVES {
+            let Some(writes) = reopen(&counters, batch.part()).await? else {
                 let want = Want { item: true, within: None };
-                table.update(action, &seen.id, expression::recounted(update, None), want).await
+                return table.update(action, &seen.id, late, want).await;
+            };
+            match table.update_and(action, &seen.id, reopened.clone(), writes, Want::default()).await {
+                Err(error) if error.kind() == ErrorKind::ActionRefused => {}
+                Err(error) if error.is_temporary() => self.context.clock.sleep(AGAIN.delay(tries)).await,
+                written => return written,
             }
-            written => written,
         }
+        let message = format!("can't redrive it: its batch changed at each of {REDRIVES} tries; try again");
+        Err(Error::new(ErrorKind::Conflict, message).about(&seen.id))
     }
 }
 

@@ -9,8 +9,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression::Update;
 use crate::record::{BatchMember, MAX_KEY_BYTES, TaskId};
-use crate::schema::{Item, attr, hash, millis, number};
-use crate::status::Status;
+use crate::schema::{Item, attr, hash, millis, number, string};
 use crate::table::{Actions, Want, Written};
 
 /// As many as fit into the transaction that ends the last task, besides a few of the caller's own.
@@ -35,6 +34,8 @@ pub(crate) struct PartState {
 /// The batch itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RootState {
+    /// Which of the batches of this name it is, one after the other.
+    pub(crate) instance: String,
     pub(crate) parts: u16,
     /// How many parts have a task that has not ended, or may still be given one.
     pub(crate) open_parts: u64,
@@ -49,6 +50,7 @@ pub(crate) struct RootState {
 pub(crate) struct Counters<'a> {
     pub(crate) context: &'a Context,
     batch: &'a str,
+    instance: &'a str,
 }
 
 /// Begins an update whose conditions name the key.
@@ -59,19 +61,32 @@ fn update(context: &Context) -> Update {
 }
 
 impl<'a> Counters<'a> {
-    pub(crate) fn of(context: &'a Context, batch: &'a str) -> Self {
-        Self { context, batch }
+    pub(crate) fn of(context: &'a Context, batch: &'a str, instance: &'a str) -> Self {
+        Self { context, batch, instance }
     }
 
-    /// No task has such a key, since no namespace is empty.
+    pub(crate) fn of_member(context: &'a Context, member: &'a BatchMember) -> Self {
+        Self::of(context, member.batch(), member.instance())
+    }
+
+    /// Whether the root is that of this batch, and not of a later one of the same name.
+    pub(crate) fn is_of(&self, root: &RootState) -> bool {
+        root.instance == self.instance
+    }
+
+    /// No task has such a key, since no namespace is empty. A part's is of this instance alone, so that the tasks of a batch that was
+    /// deleted count for no other of the same name.
     fn key(&self, part: Option<u16>) -> Item {
-        let part = part.map(|part| part.to_string()).unwrap_or_default();
-        self.context.table.key.key_of(&format!("#batch#{part}#{}#{}", self.context.namespace, self.batch))
+        let (namespace, batch, instance) = (&self.context.namespace, self.batch, self.instance);
+        self.context.table.key.key_of(&match part {
+            None => format!("#batch##{namespace}#{batch}"),
+            Some(part) => format!("#batch#{part}.{instance}#{namespace}#{batch}"),
+        })
     }
 
     /// A name whose keys DynamoDB takes.
     pub(crate) fn check_name(&self) -> Result<(), Error> {
-        let bytes = "#batch#65535##".len() + self.context.namespace.len() + self.batch.len();
+        let bytes = "#batch#65535.01234567##".len() + self.context.namespace.len() + self.batch.len();
         if !self.batch.is_empty() && bytes <= MAX_KEY_BYTES {
             return Ok(());
         }
@@ -81,7 +96,7 @@ impl<'a> Counters<'a> {
 
     /// The part that a task belongs to.
     pub(crate) fn member(&self, id: &TaskId, parts: u16) -> BatchMember {
-        BatchMember::new(self.batch, (hash(id.as_str()) % u64::from(parts.max(1))) as u16)
+        BatchMember::new(self.batch, self.instance, (hash(id.as_str()) % u64::from(parts.max(1))) as u16)
     }
 
     pub(crate) fn gone(&self) -> Error {
@@ -107,6 +122,7 @@ impl<'a> Counters<'a> {
         item.map(|item| {
             let complete_time = item.get("complete_time").and_then(|time| time.as_n().ok()?.parse().ok());
             Ok(RootState {
+                instance: item.get("instance").and_then(|text| text.as_s().ok()).cloned().unwrap_or_default(),
                 parts: self.number(&item, "parts")?,
                 open_parts: self.number(&item, "open_parts")?,
                 dependents: item.get("dependents").and_then(|keys| keys.as_ss().ok()).cloned().unwrap_or_default(),
@@ -129,9 +145,10 @@ impl<'a> Counters<'a> {
         let mut update = update(self.context);
         update
             .value(":parts", number(parts))
+            .value(":instance", string(self.instance))
             .value(":zero", number(0))
             .value(":now", millis(self.context.now()))
-            .set("parts = :parts, open_parts = :parts, dependent_count = :zero, create_time = :now")
+            .set("instance = :instance, parts = :parts, open_parts = :parts, dependent_count = :zero, create_time = :now")
             .and("attribute_not_exists(#pk)");
         let written = self.context.table.update_at("open the batch", self.key(None), update, Want::default()).await?;
         Ok(matches!(written, Written::Done(_)))
@@ -159,6 +176,35 @@ impl<'a> Counters<'a> {
         self.write(Some(part), update)
     }
 
+    /// Opens a part again that had ended, for one task.
+    pub(super) fn reopen_part(&self, part: u16) -> Result<TransactWriteItem, Error> {
+        let mut update = Update::default();
+        update
+            .value(":one", number(1))
+            .value(":zero", number(0))
+            .set("open_tasks = :one")
+            .and("attribute_exists(closed_time) AND open_tasks = :zero");
+        self.write(Some(part), update)
+    }
+
+    /// Counts a part as open again, while the batch is not complete.
+    pub(super) fn reopen_root(&self) -> Result<TransactWriteItem, Error> {
+        let mut update = self.root();
+        update
+            .value(":one", number(1))
+            .value(":zero", number(0))
+            .set("open_parts = open_parts + :one")
+            .and("open_parts > :zero");
+        self.write(None, update)
+    }
+
+    /// Begins an update of the root of this very batch.
+    fn root(&self) -> Update {
+        let mut update = Update::default();
+        update.value(":instance", string(self.instance)).and("instance = :instance");
+        update
+    }
+
     /// Counts a task as ended that is not the last of a closed part.
     pub(super) fn count_task(&self, part: u16) -> Result<TransactWriteItem, Error> {
         let mut update = Update::default();
@@ -183,14 +229,14 @@ impl<'a> Counters<'a> {
 
     /// Counts a part as ended that is not the last.
     pub(super) fn count_part(&self) -> Result<TransactWriteItem, Error> {
-        let mut update = Update::default();
+        let mut update = self.root();
         update.value(":one", number(1)).set("open_parts = open_parts - :one").and("open_parts > :one");
         self.write(None, update)
     }
 
     /// Counts the last part, provided that the dependents are those that were seen.
     pub(super) fn complete(&self, seen: &RootState, now: DateTime<Utc>) -> Result<TransactWriteItem, Error> {
-        let mut update = Update::default();
+        let mut update = self.root();
         update
             .value(":one", number(1))
             .value(":zero", number(0))
@@ -203,7 +249,7 @@ impl<'a> Counters<'a> {
 
     /// Lists a task as one that waits, while the batch is not complete.
     pub(crate) fn add_dependent(&self, id: &TaskId) -> Result<TransactWriteItem, Error> {
-        let mut update = Update::default();
+        let mut update = self.root();
         update
             .value(":one", number(1))
             .value(":zero", number(0))
@@ -219,14 +265,12 @@ impl<'a> Counters<'a> {
     pub(super) fn make_due(&self, id: &TaskId, now: DateTime<Utc>) -> Result<TransactWriteItem, Error> {
         let mut update = Update::default();
         update
-            .name("#status", attr::STATUS)
             .name("#lock", attr::LOCK)
-            .value(":pending", number(self.context.codec.statuses.code(Status::Pending)))
             .value(":never", millis(never()))
             .value(":due", millis(self.context.at_once(now)))
             .value(":now", millis(now))
             .set("due_time = :due, update_time = :now")
-            .and("#status = :pending AND due_time = :never AND attribute_not_exists(#lock)");
+            .and("due_time = :never AND attribute_not_exists(#lock)");
         self.context.table.update_action(self.context.table.key.key(id), update)
     }
 
@@ -258,16 +302,14 @@ impl<'a> Counters<'a> {
             .and("attribute_not_exists(closed_time) AND (attribute_not_exists(open_tasks) OR open_tasks = :zero)");
         let ours = self.write(Some(part), update)?;
         let table = &self.context.table;
-        match table.transact("close the batch", ours, Actions::once(writes), Want::default()).await {
-            Ok(written) => Ok(matches!(written, Written::Done(_))),
-            Err(error) if matches!(error.kind(), ErrorKind::ActionRefused | ErrorKind::Conflict) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let written = table.transact("close the batch", ours, Actions::once(writes), Want::default()).await?;
+        Ok(matches!(written, Written::Done(_)))
     }
 
     /// Deletes the batch's items. Its tasks go uncounted from then on.
     pub(crate) async fn delete(&self, parts: u16) -> Result<(), Error> {
-        for part in std::iter::once(None).chain((0..parts).map(Some)) {
+        // The root last: as long as it is there, this can be said again.
+        for part in (0..parts).map(Some).chain([None]) {
             let mut any = update(self.context);
             any.and("attribute_exists(#pk)");
             self.context.table.delete_at(self.key(part), any, None).await?;

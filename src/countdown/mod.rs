@@ -12,18 +12,30 @@
 mod items;
 mod reach;
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
 
+use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::{BatchMember, TaskId, Tracker};
+use crate::table::MAX_ACTIONS;
 
-pub(crate) use items::{Counters, MAX_DEPENDENTS, PartState, RootState, never};
+use items::PartState;
+pub(crate) use items::{Counters, MAX_DEPENDENTS, RootState, never};
 use reach::{Reach, reach};
 
 /// How often the counters are looked at anew, since others have changed them in between.
 const MAX_ROUNDS: u32 = 50;
+
+/// A transaction that another was in the way of is sent again after so long, and so often.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+const MAX_TRIES: u32 = 25;
+
+/// How many writes of the caller's own fit into the transaction that ends the last task, besides that task, part and root.
+pub(crate) const MAX_OWN: usize = MAX_ACTIONS - 3 - MAX_DEPENDENTS;
 
 /// The writes that count a task of a batch, to be sent with the one that ends it: until [`settle`](Self::settle) says that it
 /// is done.
@@ -32,15 +44,22 @@ pub(crate) struct CountDown<'a> {
     own: usize,
     writes: Vec<TransactWriteItem>,
     round: u32,
+    /// How often to try again where another transaction was in the way; nothing where the caller does so.
+    tries: u32,
 }
 
 impl<'a> CountDown<'a> {
     /// Begins with the ordinary case. A task of no batch has nothing to count. `own` is how many writes besides the first are
     /// the caller's: that one of these is refused is the caller's business.
     pub(crate) fn begin(context: &'a Context, member: Option<&'a BatchMember>, own: usize) -> Result<Self, Error> {
-        let counted = member.map(|member| (Counters::of(context, member.batch()), member.part()));
+        let counted = member.map(|member| (Counters::of_member(context, member), member.part()));
         let writes = counted.iter().map(|(counters, part)| counters.count_task(*part)).collect::<Result<_, _>>()?;
-        Ok(Self { counted, own, writes, round: 0 })
+        Ok(Self { counted, own, writes, round: 0, tries: 0 })
+    }
+
+    /// Waits and tries again by itself where another transaction was in the way, as the SDK does for single writes.
+    pub(crate) fn patient(self) -> Self {
+        Self { tries: MAX_TRIES, ..self }
     }
 
     /// What to send besides.
@@ -48,15 +67,15 @@ impl<'a> CountDown<'a> {
         self.writes.clone()
     }
 
-    /// How often it was sent before, with other writes.
-    pub(crate) fn round(&self) -> u32 {
-        self.round
-    }
-
     /// What came of it; `None` where it is to be sent again, since the counters have changed.
     pub(crate) async fn settle<T>(&mut self, sent: Result<T, Error>) -> Result<Option<T>, Error> {
         let (counters, part) = match (&self.counted, &sent) {
             (Some((counters, part)), Err(error)) if is_counter_refusal(error, self.own) => (counters, *part),
+            (Some((counters, _)), Err(error)) if error.is_temporary() && self.tries > 0 => {
+                counters.context.clock.sleep(AGAIN.delay(MAX_TRIES - self.tries + 1)).await;
+                self.tries -= 1;
+                return Ok(None);
+            }
             _ => return sent.map(Some),
         };
         if self.round == MAX_ROUNDS {
@@ -77,6 +96,7 @@ fn is_counter_refusal(error: &Error, own: usize) -> bool {
 /// The writes that count a task, by what the counters say now.
 async fn look(counters: &Counters<'_>, part: u16, now: DateTime<Utc>) -> Result<Vec<TransactWriteItem>, Error> {
     let (state, root) = (counters.read_part(part).await?, counters.read_root().await?);
+    let root = root.filter(|root| counters.is_of(root));
     let reach = reach(state.as_ref(), root.as_ref());
     tracing::debug!(part, ?reach, "counts the batch down");
     match (reach, root) {
@@ -104,36 +124,69 @@ async fn drain(counters: &Counters<'_>, root: &RootState, now: DateTime<Utc>) ->
     Ok(writes)
 }
 
-/// The task of this key, if it waits for a batch: somebody may have ignored, deleted or forced it meanwhile.
+/// The task of this key, if it waits for a batch: somebody may have ignored, deleted or forced it meanwhile. One that can't be
+/// read must not keep the last task of the batch from ending.
 async fn waiting(context: &Context, key: &str) -> Result<Option<TaskId>, Error> {
-    let id = TaskId::from_key(key)?;
+    let Ok(id) = TaskId::from_key(key) else { return Ok(None) };
     let item = context.table.get(&id, None).await?;
-    let record = context.decode(&id, item)?;
-    Ok(record.is_some_and(|record| is_waiting(&record)).then_some(id))
+    match context.decode(&id, item) {
+        Ok(record) => Ok(record.is_some_and(|record| is_waiting(&record)).then_some(id)),
+        Err(error) => {
+            tracing::warn!("a task that waits for a batch is passed over: {error}");
+            Ok(None)
+        }
+    }
 }
 
-pub(crate) fn is_waiting<D>(record: &Tracker<D>) -> bool {
-    record.status == crate::Status::Pending && record.lock.is_none() && record.due_time == Some(never())
+/// Whatever happens to such a task changes its due time, whichever stage its status is of.
+fn is_waiting<D>(record: &Tracker<D>) -> bool {
+    record.lock.is_none() && record.due_time == Some(never())
+}
+
+/// The writes that count a task as open again which had ended, by what the counters say; `None` where it is too late.
+pub(crate) async fn reopen(counters: &Counters<'_>, part: u16) -> Result<Option<Vec<TransactWriteItem>>, Error> {
+    let (state, root) = (counters.read_part(part).await?, counters.read_root().await?);
+    match (state, root.filter(|root| counters.is_of(root) && root.open_parts > 0)) {
+        (Some(PartState { closed: true, open_tasks: 0, .. }), Some(_)) => {
+            Ok(Some(vec![counters.reopen_part(part)?, counters.reopen_root()?]))
+        }
+        (Some(_), Some(_)) => Ok(Some(vec![counters.reopen_task(part)?])),
+        _ => Ok(None),
+    }
 }
 
 /// Closes a part: no more tasks come, and if none is open, that is counted.
 pub(crate) async fn close(counters: &Counters<'_>, part: u16) -> Result<(), Error> {
+    let mut tries = 0;
     for _ in 0..MAX_ROUNDS {
-        let now = counters.context.now();
-        let done = match counters.read_part(part).await? {
-            Some(PartState { closed: true, .. }) => return Ok(()),
-            Some(PartState { open_tasks: 1.., .. }) => counters.close_open(part, now).await?,
-            _ => match counters.read_root().await? {
-                None => return Err(counters.gone()),
-                Some(root) => {
-                    let writes = drain(counters, &root, now).await?;
-                    counters.close_empty(part, now, writes).await?
-                }
-            },
-        };
-        if done {
-            return Ok(());
+        match close_once(counters, part).await {
+            Ok(true) => return Ok(()),
+            // It has changed since it was looked at.
+            Ok(false) => {}
+            Err(error) if error.is_temporary() && tries < MAX_TRIES => {
+                tries += 1;
+                counters.context.clock.sleep(AGAIN.delay(tries)).await;
+            }
+            Err(error) if error.kind() == ErrorKind::ActionRefused => {}
+            Err(error) => return Err(error),
         }
     }
     Err(Error::new(ErrorKind::Conflict, format!("the batch changed at each of {MAX_ROUNDS} tries; close it again")))
+}
+
+/// Returns whether it is closed now.
+async fn close_once(counters: &Counters<'_>, part: u16) -> Result<bool, Error> {
+    let now = counters.context.now();
+    match counters.read_part(part).await? {
+        Some(PartState { closed: true, .. }) => return Ok(true),
+        Some(PartState { open_tasks: 1.., .. }) => return counters.close_open(part, now).await,
+        _ => {}
+    }
+    match counters.read_root().await? {
+        Some(root) if counters.is_of(&root) => {
+            let writes = drain(counters, &root, now).await?;
+            counters.close_empty(part, now, writes).await
+        }
+        _ => Err(counters.gone()),
+    }
 }

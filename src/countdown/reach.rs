@@ -27,8 +27,14 @@ mod tests {
 
     #[test]
     fn only_the_last_of_a_closed_part_reaches_farther() {
-        let root =
-            RootState { parts: 4, open_parts: 2, dependents: Vec::new(), dependent_count: 0, complete_time: None };
+        let root = RootState {
+            instance: "i".to_owned(),
+            parts: 4,
+            open_parts: 2,
+            dependents: Vec::new(),
+            dependent_count: 0,
+            complete_time: None,
+        };
         let part = |open_tasks, closed| Some(PartState { open_tasks, tasks: 9, closed });
         for (part, expected) in [
             (None, Reach::Nobody),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::context::Context;
-use crate::countdown::CountDown;
+use crate::countdown::{CountDown, MAX_OWN};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
@@ -56,9 +56,6 @@ struct State {
     deadline: Duration,
     /// The number of the latest step that was sent, whatever became of it. None is used twice.
     step: u32,
-    /// How many outcomes were refused for the caller's own writes. The next one may have others, and DynamoDB takes one token
-    /// for one request only.
-    refused: u32,
     standing: Standing,
 }
 
@@ -99,14 +96,7 @@ impl Held {
             generation: record.generation,
             lease,
             lost: CancellationToken::new(),
-            state: Mutex::new(State {
-                step: record.step,
-                refused: 0,
-                record,
-                unsaved: None,
-                deadline,
-                standing: Standing::Open,
-            }),
+            state: Mutex::new(State { step: record.step, record, unsaved: None, deadline, standing: Standing::Open }),
             writing: tokio::sync::Mutex::new(()),
         }
     }
@@ -244,11 +234,6 @@ impl Held {
     /// after the other, they would be longer than the 36 characters that DynamoDB takes.
     fn request_token(&self, number: u32) -> String {
         uuid::Uuid::from_u128(self.token.as_u128() ^ u128::from(number)).to_string()
-    }
-
-    /// That of the outcome: steps are counted from below, outcomes from above.
-    fn outcome_token(&self) -> String {
-        self.request_token(u32::MAX - self.state().refused)
     }
 
     /// A step is counted before it is sent: a copy that comes late, or whose sender was cancelled, keeps its number.
@@ -400,14 +385,13 @@ impl Held {
         let _turn = self.writing.lock().await;
         let write = &outcome.end;
         self.check("record its outcome")?;
+        self.check_room(outcome)?;
         let update = self.end_update(write).map_err(|error| error.about(&self.id))?;
         self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
         let written = self.write_end(outcome, update).await.map_err(|error| error.about(&self.id));
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
             // Nothing of it is in, and the caller may well decide on another outcome.
-            let mut state = self.state();
-            state.standing = Standing::Open;
-            state.refused += 1;
+            self.state().standing = Standing::Open;
         }
         if let Some(refused) = written?
             && !write.is_in(refused.shown.as_ref())
@@ -429,6 +413,19 @@ impl Held {
         self.state().record.batch.clone().filter(|_| write.status.is_final())
     }
 
+    /// Only the last task of a batch needs the room for its dependents, but nobody knows beforehand which one that is.
+    fn check_room(&self, outcome: &Outcome) -> Result<(), Error> {
+        let count = outcome.writes.len();
+        if count <= MAX_OWN || self.counting_batch(&outcome.end).is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "can't record its outcome: {count} writes of your own are over the {MAX_OWN} that fit into the transaction of a task of a \
+             batch; write some of them before, in a way that may be repeated"
+        );
+        Err(Error::new(ErrorKind::InvalidArgument, message).about(&self.id))
+    }
+
     fn end_update(&self, write: &End) -> Result<Update, Error> {
         let data = self.state().unsaved.clone();
         let update = expression::end(write, &self.id, data, &self.context.codec)?;
@@ -441,16 +438,12 @@ impl Held {
     /// Sends an outcome, with the writes that count it in its batch. Each try that has other writes has a token of its own.
     async fn write_end(&self, outcome: &Outcome, update: Update) -> Result<Option<Refused>, Error> {
         let Some(batch) = self.counting_batch(&outcome.end) else {
-            let actions = actions(&outcome.writes, &self.outcome_token());
-            return self.write("record its outcome", update, actions).await;
+            return self.write("record its outcome", update, at_once(outcome.writes.clone())).await;
         };
         let mut count = CountDown::begin(&self.context, Some(&batch), outcome.writes.len())?;
         loop {
             let writes = [outcome.writes.clone(), count.writes()].concat();
-            // Of other writes, the lock's own condition tells whether they are in.
-            let token = if count.round() == 0 { self.outcome_token() } else { uuid::Uuid::new_v4().to_string() };
-            let actions = actions(&writes, &token);
-            let sent = self.write("record its outcome", update.clone(), actions).await;
+            let sent = self.write("record its outcome", update.clone(), at_once(writes)).await;
             if let Some(written) = count.settle(sent).await? {
                 return Ok(written);
             }
@@ -510,6 +503,12 @@ impl Held {
 /// The caller's writes as a transaction needs them; `None` where there are none, and no transaction is needed.
 fn actions(writes: &[TransactWriteItem], token: &str) -> Option<Actions> {
     (!writes.is_empty()).then(|| Actions { writes: writes.to_vec(), token: token.to_owned() })
+}
+
+/// The same for an outcome. Each try has a token of its own, so only the copies that the SDK sends by itself share one: whether
+/// an earlier try is in, the lock's condition tells, as it does without a transaction.
+fn at_once(writes: Vec<TransactWriteItem>) -> Option<Actions> {
+    (!writes.is_empty()).then(|| Actions::once(writes))
 }
 
 /// What DynamoDB showed when it refused a write.

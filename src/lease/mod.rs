@@ -181,10 +181,10 @@ impl<D: Data> Lease<D> {
     /// Records that the work is done and carries out the caller's own writes, together or not at all: effects in DynamoDB
     /// that happen exactly once.
     ///
-    /// One `TransactWriteItems` of up to 99 writes, which costs twice the write units. Its `ClientRequestToken` is made
-    /// from the lock, so a copy that the SDK sends after a lost answer is carried out once (*Amazon DynamoDB Transactions:
-    /// How it works*, Amazon DynamoDB Developer Guide); later than that token is remembered, the record tells. The lease
-    /// goes on where a write of the caller's own is refused.
+    /// One `TransactWriteItems` of up to 99 writes (17 for a task of a [`Batch`](crate::Batch)), which costs twice the write units.
+    /// Copies that the SDK sends after a lost answer have one `ClientRequestToken` and are carried out once (*Amazon DynamoDB
+    /// Transactions: How it works*, Amazon DynamoDB Developer Guide); of later tries, the record tells whether they are in. The
+    /// lease goes on where a write of the caller's own is refused.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

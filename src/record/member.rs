@@ -8,30 +8,37 @@ use std::str::FromStr;
 /// ```
 /// use dynamo_tracker::BatchMember;
 ///
-/// let member: BatchMember = "3#import-7".parse()?;
-/// assert_eq!((member.batch(), member.part(), member.to_string().as_str()), ("import-7", 3, "3#import-7"));
+/// let member: BatchMember = "3.1f0c#import-7".parse()?;
+/// assert_eq!((member.batch(), member.part(), member.to_string().as_str()), ("import-7", 3, "3.1f0c#import-7"));
 /// # Ok::<(), dynamo_tracker::InvalidBatchMember>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BatchMember {
     batch: String,
+    instance: String,
     part: u16,
 }
 
 /// A text that names no part of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a number, a '#' and a batch's name")]
+#[error("{0:?} is not of the form PART.INSTANCE#BATCH")]
 pub struct InvalidBatchMember(String);
 
 impl BatchMember {
-    pub(crate) fn new(batch: &str, part: u16) -> Self {
-        Self { batch: batch.to_owned(), part }
+    pub(crate) fn new(batch: &str, instance: &str, part: u16) -> Self {
+        Self { batch: batch.to_owned(), instance: instance.to_owned(), part }
     }
 
     /// The batch's name.
     #[must_use]
     pub fn batch(&self) -> &str {
         &self.batch
+    }
+
+    /// Which of the batches of this name it is: one that was deleted and opened again is another.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// Which of the batch's counters counts it.
@@ -43,7 +50,7 @@ impl BatchMember {
 
 impl fmt::Display for BatchMember {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.part, self.batch)
+        write!(f, "{}.{}#{}", self.part, self.instance, self.batch)
     }
 }
 
@@ -52,9 +59,10 @@ impl FromStr for BatchMember {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidBatchMember(text.to_owned());
-        let (part, batch) = text.split_once('#').ok_or_else(invalid)?;
+        let (place, batch) = text.split_once('#').ok_or_else(invalid)?;
+        let (part, instance) = place.split_once('.').ok_or_else(invalid)?;
         let part = part.parse().map_err(|_| invalid())?;
-        if batch.is_empty() { Err(invalid()) } else { Ok(Self::new(batch, part)) }
+        if batch.is_empty() || instance.is_empty() { Err(invalid()) } else { Ok(Self::new(batch, instance, part)) }
     }
 }
 
@@ -64,9 +72,9 @@ mod tests {
 
     #[test]
     fn only_its_own_form_is_read() {
-        for bad in ["", "3", "3#", "#x", "x#3", "70000#x", "-1#x"] {
+        for bad in ["", "3", "3#", "#x", "3#x", "3.#x", ".i#x", "3.i#", "x.i#3", "70000.i#x", "-1.i#x"] {
             assert!(bad.parse::<BatchMember>().is_err(), "{bad}");
         }
-        assert_eq!("0#a#b".parse(), Ok(BatchMember::new("a#b", 0)));
+        assert_eq!("0.i#a#b".parse(), Ok(BatchMember::new("a#b", "i", 0)));
     }
 }

@@ -63,10 +63,10 @@ pub struct Tracker<D> {
     pub due_time: Option<DateTime<Utc>>,
     /// When DynamoDB may delete it, to the second.
     pub expire_at: Option<DateTime<Utc>>,
-    /// The batch that counts it as one that has not ended yet.
-    pub batch: Option<BatchMember>,
+    /// The batch that counts it as one that has not ended yet. Only writes that tell the batch may change it.
+    pub(crate) batch: Option<BatchMember>,
     /// The batch that has counted its end.
-    pub last_batch: Option<BatchMember>,
+    pub(crate) last_batch: Option<BatchMember>,
     /// What the stored record was when it was loaded, for a dump that overwrites nothing newer.
     pub(crate) loaded: Loaded,
 }
@@ -186,6 +186,18 @@ impl<D> Tracker<D> {
         self.lock_owner = None;
         self.lock_time = None;
         self.lock_expire_time = None;
+    }
+
+    /// The [batch](crate::Batch) that counts it as one that has not ended yet.
+    #[must_use]
+    pub fn batch(&self) -> Option<&BatchMember> {
+        self.batch.as_ref()
+    }
+
+    /// The [batch](crate::Batch) that has counted its end.
+    #[must_use]
+    pub fn last_batch(&self) -> Option<&BatchMember> {
+        self.last_batch.as_ref()
     }
 
     /// Takes the task as counted by its batch: a redrive can have it counted again.

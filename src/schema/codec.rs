@@ -289,8 +289,8 @@ mod tests {
                 record.lock_owner = owner;
             }
             record.errors = errors;
-            record.batch = batch.map(|part| BatchMember::new("a batch", part));
-            record.last_batch = last_batch.map(|part| BatchMember::new("#", part));
+            record.batch = batch.map(|part| BatchMember::new("a batch", "i", part));
+            record.last_batch = last_batch.map(|part| BatchMember::new("#", "i", part));
             record.expire_at = expire_at.map(|seconds| DateTime::from_timestamp(seconds, 0).expect("a time"));
             record
         }

@@ -27,6 +27,14 @@ crate::tests![
     lost_answers_are_not_counted_twice,
     the_caller_s_own_writes_go_with_it,
     a_deleted_batch_counts_nobody,
+    a_batch_that_is_opened_again_is_another,
+    transactions_in_each_other_s_way_are_sent_again,
+    a_dependent_that_cannot_be_read_is_passed_over,
+    of_two_outcomes_under_one_lock_the_first_counts,
+    the_last_task_has_room_for_few_writes,
+    a_dump_does_not_end_a_counted_task,
+    a_stale_view_of_the_batch_changes_nothing,
+    one_task_that_is_refused_does_not_keep_the_others,
     an_expired_record_is_made_anew,
     workers_on_one_batch_complete_it_once,
     what_cannot_be_is_refused,
@@ -60,15 +68,15 @@ async fn every_way_to_end_is_counted(bed: Bed) {
     let batch = open(&client, 9).await;
     assert_eq!(open_tasks(&batch).await, 9);
     let lease = client.start("task-0").await.unwrap();
-    assert_eq!(lease.tracker().batch.unwrap().batch(), "import");
+    assert_eq!(lease.tracker().batch().unwrap().batch(), "import");
     let done = lease.succeed().await.unwrap();
-    assert_eq!((done.batch, done.last_batch.unwrap().batch()), (None, "import"));
+    assert_eq!((done.batch(), done.last_batch().unwrap().batch()), (None, "import"));
     client.start("task-1").await.unwrap().fail("no").await.unwrap();
     client.start("task-2").await.unwrap().mark_as_ignored().await.unwrap();
     client.run("task-3", StartOptions::new(), |_| async { Ok(()) }).await.unwrap();
     let load = async |id| client.load(id).await.unwrap().unwrap();
     let ignored = client.ignore(&load("task-4").await).await.unwrap();
-    assert_eq!((ignored.status, ignored.batch.is_some()), (Status::Ignored, false));
+    assert_eq!((ignored.status, ignored.batch().is_some()), (Status::Ignored, false));
     client.delete(&load("task-5").await).await.unwrap();
     assert_eq!(open_tasks(&batch).await, 3);
     // Ended already: its deletion is no second end.
@@ -79,7 +87,7 @@ async fn every_way_to_end_is_counted(bed: Bed) {
     bed.clock.advance(Duration::from_secs(62));
     assert!(client.start("task-6").await.unwrap_err().is_exhausted());
     assert_eq!(open_tasks(&batch).await, 2);
-    assert!(load("task-6").await.batch.is_none());
+    assert!(load("task-6").await.batch().is_none());
     let mut lease = client.start("task-7").await.unwrap();
     lease.fail_with(WorkError::fatal("no"), Vec::new()).await.unwrap();
     batch.close().await.unwrap();
@@ -141,10 +149,9 @@ async fn a_redriven_task_is_open_again_until_the_batch_is_complete(bed: Bed) {
     let batch = open(&client, 12).await;
     batch.then("report").await.unwrap();
     batch.close().await.unwrap();
-    // The last task of a part that has ended can't be counted again; the first of several can.
     let members = join_all((0..12).map(|number| client.load(format!("task-{number}"))));
     let members = members.await.into_iter().map(|task| task.unwrap().unwrap());
-    let part_of = |task: &dynamo_tracker::Tracker<u32>| task.batch.clone().unwrap().part();
+    let part_of = |task: &dynamo_tracker::Tracker<u32>| task.batch().unwrap().part();
     let mut by_part = vec![Vec::new(); usize::from(PARTS)];
     members.for_each(|task| by_part[usize::from(part_of(&task))].push(task.id.as_str().to_owned()));
     let first = by_part[0][0].clone();
@@ -152,15 +159,21 @@ async fn a_redriven_task_is_open_again_until_the_batch_is_complete(bed: Bed) {
     let exhausted = client.start(&first).await.unwrap().fail("no").await.unwrap();
     assert_eq!(exhausted.status, Status::Exhausted);
     let redriven = client.redrive(&client.load(&first).await.unwrap().unwrap()).await.unwrap();
-    assert!(redriven.batch.is_some() && redriven.last_batch.is_none());
+    assert!(redriven.batch().is_some() && redriven.last_batch().is_none());
     assert_eq!(open_tasks(&batch).await, 12);
-    for id in by_part.iter().flatten() {
+    // One of a part that has ended opens it again.
+    for id in &by_part[0] {
+        client.start(id).await.unwrap().fail("no").await.unwrap();
+    }
+    client.redrive(&client.load(&first).await.unwrap().unwrap()).await.unwrap();
+    assert_eq!(open_tasks(&batch).await, 12 - by_part[0].len() as u64 + 1);
+    for id in by_part[1..].iter().flatten().chain([&first]) {
         assert!(!is_due(&bed, &client, "report").await);
         client.start(id).await.unwrap().fail("no").await.unwrap();
     }
     assert!(is_due(&bed, &client, "report").await);
     let late = client.redrive(&client.load(&first).await.unwrap().unwrap()).await.unwrap();
-    assert_eq!((late.status, &late.batch, &late.last_batch), (Status::Pending, &None, &None));
+    assert_eq!((late.status, late.batch(), late.last_batch()), (Status::Pending, None, None));
     client.start(&first).await.unwrap().succeed().await.unwrap();
     assert_eq!(open_tasks(&batch).await, 0);
 }
@@ -187,7 +200,7 @@ async fn tasks_that_exist_are_left_alone_and_not_counted_twice(bed: Bed) {
     assert_eq!((report.done, report.skipped), (0, 254));
     assert_eq!((batch.status().await.unwrap().tasks, open_tasks(&batch).await), (249, 249));
     let other = client.load("task-1").await.unwrap().unwrap();
-    assert_eq!((other.data, other.batch), (99, None));
+    assert_eq!((other.data, other.batch()), (99, None));
 }
 
 async fn a_closed_batch_takes_no_more(bed: Bed) {
@@ -364,4 +377,132 @@ async fn what_cannot_be_is_refused(bed: Bed) {
     let bad = stream::iter([NewTask::new(""), NewTask::new("good")]);
     let report = batch.create_many(bad, 1).await.unwrap();
     assert_eq!((report.done, report.failed), (1, 1));
+}
+
+async fn a_batch_that_is_opened_again_is_another(bed: Bed) {
+    let client = bed.client::<u32>();
+    open(&client, 8).await.delete().await.unwrap();
+    let batch = client.open_batch("import", 1).await.unwrap();
+    let report = batch.create_many(stream::iter([NewTask::new("new")]), 1).await.unwrap();
+    assert_eq!(report.done, 1);
+    batch.then("report").await.unwrap();
+    batch.close().await.unwrap();
+    for id in ids(8) {
+        client.start(&id).await.unwrap().succeed().await.unwrap();
+    }
+    assert_eq!(open_tasks(&batch).await, 1, "those of the first batch count for nobody");
+    assert!(!is_due(&bed, &client, "report").await);
+    client.start("new").await.unwrap().succeed().await.unwrap();
+    assert!(is_due(&bed, &client, "report").await);
+}
+
+async fn transactions_in_each_other_s_way_are_sent_again(bed: Bed) {
+    let client =
+        bed.builder::<u32>().max_attempts(1).clock(SystemClock).skew(Duration::from_millis(1)).build().unwrap();
+    let batch = open(&client, 6).await;
+    let load = async |id| client.load(id).await.unwrap().unwrap();
+    let conflicts = || bed.http.plan([Fault::Conflict, Fault::Conflict]);
+    let seen = load("task-0").await;
+    conflicts();
+    let ignored = client.ignore(&seen).await.unwrap();
+    // A redrive looks at part and root first.
+    bed.http.plan([Fault::None, Fault::None, Fault::Conflict]);
+    client.redrive(&ignored).await.unwrap();
+    assert_eq!(open_tasks(&batch).await, 6);
+    let seen = load("task-1").await;
+    conflicts();
+    client.delete(&seen).await.unwrap();
+    drop(client.start_with("task-2", StartOptions::new().expire(Duration::from_millis(2))).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    bed.http.plan([Fault::None, Fault::Conflict]);
+    assert!(client.start("task-2").await.unwrap_err().is_exhausted());
+    let lease = client.start("task-3").await.unwrap();
+    conflicts();
+    lease.succeed().await.unwrap();
+    assert_eq!(open_tasks(&batch).await, 3);
+}
+
+async fn a_dependent_that_cannot_be_read_is_passed_over(bed: Bed) {
+    let client = bed.client::<u32>();
+    let batch = open(&client, 1).await;
+    batch.then("broken").await.unwrap();
+    batch.then("whole").await.unwrap();
+    batch.close().await.unwrap();
+    bed.set("broken", "attempts", aws_sdk_dynamodb::types::AttributeValue::S("many".to_owned())).await;
+    client.start("task-0").await.unwrap().succeed().await.unwrap();
+    assert!(is_due(&bed, &client, "whole").await);
+    assert!(batch.status().await.unwrap().complete_time.is_some());
+}
+
+async fn of_two_outcomes_under_one_lock_the_first_counts(bed: Bed) {
+    let client = bed.client::<u32>();
+    let batch = open(&client, 2).await;
+    let lease = client.start("task-0").await.unwrap();
+    let other = client.resume("task-0", lease.token()).await.unwrap();
+    lease.succeed().await.unwrap();
+    bed.clock.advance(Duration::from_secs(1));
+    assert!(other.succeed().await.unwrap_err().is_lease_lost());
+    assert_eq!(open_tasks(&batch).await, 1);
+}
+
+async fn the_last_task_has_room_for_few_writes(bed: Bed) {
+    use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+    let client = bed.client::<u32>();
+    let batch = open(&client, 1).await;
+    for number in 0..80 {
+        batch.then(NewTask::new(format!("then-{number}")).data(1)).await.unwrap();
+    }
+    batch.close().await.unwrap();
+    let writes = |count: usize| {
+        let put = |number| Put::builder().table_name(&bed.table).item("id", AttributeValue::S(format!("own-{number}")));
+        let write = |number| TransactWriteItem::builder().put(put(number).build().unwrap()).build();
+        (0..count).map(write).collect::<Vec<_>>()
+    };
+    let mut lease = client.start("task-0").await.unwrap();
+    let error = lease.succeed_with(writes(18)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    lease.succeed_with(writes(17)).await.unwrap();
+    assert!(is_due(&bed, &client, "then-79").await);
+    let large = client.open_batch("other", 1).await.unwrap().then(NewTask::new("large").data(1)).await;
+    assert!(large.is_ok());
+}
+
+async fn a_dump_does_not_end_a_counted_task(bed: Bed) {
+    let client = bed.client::<u32>();
+    let batch = open(&client, 1).await;
+    let mut tracker = client.load("task-0").await.unwrap().unwrap();
+    tracker.status = Status::Succeeded;
+    assert_eq!(client.dump(&mut tracker).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    tracker.status = Status::Failed;
+    tracker.data = 5;
+    client.dump(&mut tracker).await.unwrap();
+    assert!(client.load("task-0").await.unwrap().unwrap().batch().is_some());
+    assert_eq!(open_tasks(&batch).await, 1);
+}
+
+async fn a_stale_view_of_the_batch_changes_nothing(bed: Bed) {
+    let client = bed.client::<u32>();
+    let batch = open(&client, 2).await;
+    client.start("task-0").await.unwrap().succeed().await.unwrap();
+    let forced = client.start_with("task-0", StartOptions::new().force_execution()).await.unwrap();
+    forced.release().await.unwrap();
+    // Pending, and in no batch.
+    let stale = client.load("task-0").await.unwrap().unwrap();
+    let ignored = client.ignore(&stale).await.unwrap();
+    let redriven = client.redrive(&ignored).await.unwrap();
+    assert_eq!((redriven.status, redriven.generation), (stale.status, stale.generation));
+    assert_eq!(open_tasks(&batch).await, 2);
+    assert_eq!(client.ignore(&stale).await.unwrap_err().kind(), ErrorKind::Changed);
+    client.ignore(&redriven).await.unwrap();
+    assert_eq!(open_tasks(&batch).await, 1);
+}
+
+async fn one_task_that_is_refused_does_not_keep_the_others(bed: Bed) {
+    let client = bed.client::<String>();
+    let batch = client.open_batch("import", 1).await.unwrap();
+    let large = NewTask::new("large").data("x".repeat(409_550));
+    let tasks = ids(3).into_iter().map(NewTask::new).chain([large]);
+    let report = batch.create_many(stream::iter(tasks), 1).await.unwrap();
+    assert_eq!((report.done, report.failed), (3, 1), "{:?}", report.errors);
+    assert_eq!(batch.status().await.unwrap().tasks, 3);
 }
