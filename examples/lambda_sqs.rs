@@ -1,15 +1,18 @@
-//! A function that pays for the orders in a queue, each once.
+//! A Lambda function on an SQS queue, which pays for each order once however often its message is sent or delivered.
 //!
-//!     cargo lambda build --release --arm64 --example lambda_sqs
+//!     cargo build --profile lambda --example lambda_sqs --features lambda
 //!
-//! The body of a message is `{"order_id": "A1", "amount": 1200}`, in cents. An order is paid for once, however often it is
-//! sent or delivered. Where the payment fails, the message comes again, until the order's three attempts are used up; then the queue
-//! moves it to its dead letters. The table is `DYNAMO_TRACKER_TABLE`. `infra/lambda.yaml` deploys it.
+//! It takes messages such as `{"order_id": "A1", "amount": 1200}`, with the amount in cents; the key is the `order_id`. A failure
+//! has its message come again, and no other; after the attempts that the client allows, the order is exhausted, and the queue
+//! moves its message to the dead letters. A negative amount fails, to show that. `infra/lambda.yaml` deploys it.
+//!
+//! `DYNAMO_TRACKER_TABLE` names the table.
 
 use aws_config::BehaviorVersion;
 use dynamo_tracker::lambda::batch::{SqsBatch, SqsDelivery};
 use dynamo_tracker::lambda::{Idempotency, Key};
 use dynamo_tracker::{TrackerClient, WorkError};
+use lambda_runtime::Error;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -19,18 +22,19 @@ struct Order {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), Error> {
+    lambda_runtime::tracing::init_default_subscriber();
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let client = TrackerClient::builder(aws_sdk_dynamodb::Client::new(&config))
         .table(std::env::var("DYNAMO_TRACKER_TABLE")?)
         .namespace("orders")
         .build()?;
-    let batch = SqsBatch::new(Idempotency::builder(client).build()?)
-        .key(Key::new(|body| Some(body["order_id"].as_str()?.to_owned())));
-    lambda_runtime::run(batch.service(pay)).await
+    let idempotency = Idempotency::builder(client).build()?;
+    let order_id = Key::new(|body| Some(body["order_id"].as_str()?.to_owned()));
+    lambda_runtime::run(SqsBatch::new(idempotency).key(order_id).concurrency(10).service(pay)).await
 }
 
-/// Stands for the call of another service, which is told `generation` so that it can refuse what is late.
+/// Stands for a call of another service. Given the fencing token as well, that could refuse what is late.
 async fn pay(delivery: SqsDelivery<Order>) -> Result<(), WorkError> {
     let Order { order_id, amount } = &delivery.body;
     if *amount < 0 {

@@ -3,6 +3,7 @@
 //! * [`Idempotency`] runs the work of an event once, and gives its response again; [`Key`] says what tells events apart, and
 //!   [`IdempotencyErrorKind`] what can go wrong.
 //! * [`IdempotencyLayer`] does that for a whole handler.
+//! * [`batch`] does it for each record of a batch, from SQS, Kinesis or DynamoDB Streams, and reports what is to come again.
 //! * [`JmesPath`] selects the part of an event that identifies it, with the functions that Powertools adds to JMESPath.
 //! * [`canonical_json`] and [`sha256_hex`] make one key of equal values, however they were written; [`is_missing`] says
 //!   that there is nothing to make a key of.

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use dynamo_tracker::{Status, Tracker, TrackerClient};
 use serde_json::{Value, json};
 
-use super::batch_event::order;
+use super::batch_event::{order, sqs};
 use super::batch_function;
 use crate::bed::lambda::{Deployed, Function};
 use crate::bed::queue::{Poller, Queue};
@@ -24,6 +24,7 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
         crate::test("lambda::batch_queue::each_message_is_accounted_for", backend, each_message_is_accounted_for),
         crate::test("lambda::batch_queue::a_group_keeps_its_order", backend, a_group_keeps_its_order),
         crate::test("lambda::batch_queue::a_timeout_repeats_nothing", backend, a_timeout_repeats_nothing),
+        crate::test("lambda::batch_queue::switched_off_it_records_nothing", backend, switched_off_it_records_nothing),
     ]
 }
 
@@ -121,6 +122,17 @@ async fn a_timeout_repeats_nothing(bed: Bed) {
         assert_eq!((record.status, record.attempts), (Status::Succeeded, attempts), "{what}");
     }
     assert_eq!((queue.depth().await, queue.dead_letters().depth().await), ((0, 0), (0, 0)));
+}
+
+async fn switched_off_it_records_nothing(bed: Bed) {
+    let function = batch_function::on(&bed, 1).env("DYNAMO_TRACKER_IDEMPOTENCY_DISABLED", true).deploy();
+    let event = serde_json::to_value(sqs([order("a", "succeed"), order("b", "fail")])).unwrap();
+    for _ in 0..2 {
+        let answer = function.invoke(&event).await.unwrap();
+        assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
+    }
+    assert_eq!(lines(&function, "done "), ["a", "a"]);
+    assert!(real_client(&bed, "test").load("m0").await.unwrap().is_none());
 }
 
 fn sqs_example(bed: &Bed) -> Function {
