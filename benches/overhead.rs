@@ -1,24 +1,26 @@
-//! What `run` costs over the two SDK calls that any such tracker must make.
+//! What the crate costs over the two SDK calls that any such tracker must make.
 //!
-//!     cargo bench --bench overhead              time, and instructions where valgrind is installed
+//!     cargo bench --bench overhead              time, throughput, and instructions where valgrind is installed
 //!     cargo bench --bench overhead -- --json    the same, ending with one line of JSON
 //!
-//! Both sides send the same two updates of the same item, one after the other, to the same in-memory DynamoDB in the
-//! same process, in alternating batches. So the ratio holds whatever else the machine is doing.
+//! Both sides send the same two updates to the same in-memory DynamoDB in the same process. Time and instructions are those of
+//! `run`, one task after the other; throughput is that of `start` and `succeed` with several in flight, of which
+//! `benches/throughput.rs` measures more.
+
+mod backend;
+mod compare;
 
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use clap::Parser;
-use dynamo_tracker::embedded::Embedded;
-use dynamo_tracker::{StartOptions, TrackerClient};
+use clap::{Parser, ValueEnum};
 
-const TABLE: &str = "overhead";
-/// Tasks in a batch, and batches of each side.
-const BATCH: usize = 200;
-const BATCHES: usize = 25;
+use backend::Backend;
+use compare::{Bench, Side, Size};
+
+const ONE_BY_ONE: Size = Size { pairs: 25, batch: 200, in_flight: 1 };
+const IN_FLIGHT: Size = Size { pairs: 25, batch: 512, in_flight: 32 };
 /// The instructions of a task are those of this many tasks more, so that start-up does not count.
 const COUNTED: usize = 300;
 
@@ -27,7 +29,7 @@ struct Args {
     /// End with one line of JSON.
     #[arg(long)]
     json: bool,
-    /// Only run so many tasks on one side, `raw` or `run`, and measure nothing: for an instruction counter.
+    /// Only run so many tasks on one side, and measure nothing: for an instruction counter.
     #[arg(long, num_args = 2, value_names = ["SIDE", "TASKS"])]
     solo: Option<Vec<String>>,
     /// Cargo passes this to every bench.
@@ -35,69 +37,64 @@ struct Args {
     bench: bool,
 }
 
-fn main() -> ExitCode {
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a runtime");
+    let bench = Bench::new(Backend::Embedded).await;
     if let Some(solo) = args.solo {
-        let tasks = solo[1].parse().expect("a number of tasks");
-        runtime.block_on(async {
-            let bench = Bench::new().await;
-            bench.batch(&solo[0], "solo", tasks).await;
-        });
+        let side = Side::from_str(&solo[0], true).expect("a side");
+        bench.one_by_one(side, "solo", solo[1].parse().expect("a number of tasks")).await;
         return ExitCode::SUCCESS;
     }
-    let time = runtime.block_on(measure_time());
-    println!("time per task: raw {:?}, run {:?} (medians of {BATCHES} batches of {BATCH})", time.raw, time.run);
-    println!("time ratio (median of the pairs): {:.3}", time.ratio);
+    let time = measure_time(&bench).await;
+    let throughput = measure_throughput(&bench).await;
     let instructions = measure_instructions();
-    match &instructions {
-        Ok((raw, run)) => {
-            println!("instructions per task: raw {raw}, run {run}");
-            println!("instruction ratio: {:.3}", *run as f64 / *raw as f64);
-        }
-        Err(why) => println!("instructions not counted: {why}"),
-    }
     if args.json {
-        let ratio = instructions.map_or("null".to_owned(), |(raw, run)| format!("{:.4}", run as f64 / raw as f64));
-        println!("{{\"time_ratio\": {:.4}, \"instruction_ratio\": {ratio}}}", time.ratio);
+        let ratios = serde_json::json!({
+            "time_ratio": time, "throughput_ratio": throughput, "instruction_ratio": instructions,
+        });
+        println!("{ratios}");
     }
     ExitCode::SUCCESS
 }
 
-struct Time {
-    raw: Duration,
-    run: Duration,
-    ratio: f64,
+async fn measure_time(bench: &Arc<Bench>) -> f64 {
+    let Size { pairs, batch, .. } = ONE_BY_ONE;
+    let compared = bench.compare(Side::Run, ONE_BY_ONE).await;
+    let [raw, run] = [compared.raw, compared.crates].map(|per_second| Duration::from_secs_f64(1.0 / per_second));
+    let ratio = 1.0 / compared.ratio;
+    println!("time per task: raw {raw:.1?}, run {run:.1?} (medians of {pairs} batches of {batch})");
+    println!("time ratio (median of the pairs): {ratio:.3}");
+    ratio
 }
 
-async fn measure_time() -> Time {
-    let bench = Bench::new().await;
-    bench.batch("raw", "warm", BATCH).await;
-    bench.batch("run", "warm", BATCH).await;
-    let (mut raws, mut runs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..BATCHES {
-        let name = number.to_string();
-        // Whoever goes second finds warmer caches, so they take turns.
-        let (raw, run) = if number % 2 == 0 {
-            let raw = bench.batch("raw", &name, BATCH).await;
-            (raw, bench.batch("run", &name, BATCH).await)
-        } else {
-            let run = bench.batch("run", &name, BATCH).await;
-            (bench.batch("raw", &name, BATCH).await, run)
-        };
-        ratios.push(run.as_secs_f64() / raw.as_secs_f64());
-        raws.push(raw / BATCH as u32);
-        runs.push(run / BATCH as u32);
+async fn measure_throughput(bench: &Arc<Bench>) -> f64 {
+    let compared = bench.compare(Side::Lease, IN_FLIGHT).await;
+    println!(
+        "tasks a second with {} in flight: raw {:.0}, start and succeed {:.0}",
+        IN_FLIGHT.in_flight, compared.raw, compared.crates
+    );
+    println!("throughput ratio (median of the pairs): {:.3}", compared.ratio);
+    compared.ratio
+}
+
+/// The ratio of the instructions per task of the whole process, DynamoDB included.
+fn measure_instructions() -> Option<f64> {
+    match count_both() {
+        Ok((raw, run)) => {
+            let ratio = run as f64 / raw as f64;
+            println!("instructions per task: raw {raw}, run {run}");
+            println!("instruction ratio: {ratio:.3}");
+            Some(ratio)
+        }
+        Err(why) => {
+            println!("instructions not counted: {why}");
+            None
+        }
     }
-    ratios.sort_by(f64::total_cmp);
-    raws.sort();
-    runs.sort();
-    Time { raw: raws[BATCHES / 2], run: runs[BATCHES / 2], ratio: ratios[BATCHES / 2] }
 }
 
-/// Instructions per task of the whole process, DynamoDB included, for both sides.
-fn measure_instructions() -> Result<(u64, u64), String> {
+fn count_both() -> Result<(u64, u64), String> {
     let per_task = |side: &str| -> Result<u64, String> {
         let few = count_instructions(side, COUNTED)?;
         let many = count_instructions(side, 2 * COUNTED)?;
@@ -117,99 +114,4 @@ fn count_instructions(side: &str, tasks: usize) -> Result<u64, String> {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let collected = text.lines().find_map(|line| line.split_once("Collected : "));
     collected.and_then(|(_, count)| count.trim().parse().ok()).ok_or(text)
-}
-
-struct Bench {
-    sdk: Client,
-    tracker: TrackerClient<()>,
-    _store: Embedded,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let store = Embedded::in_memory().await.expect("a store");
-        let sdk = store.client();
-        let tracker = TrackerClient::builder(sdk.clone()).table(TABLE).namespace("bench").build().expect("a client");
-        tracker.create_table().await.expect("a table");
-        Self { sdk, tracker, _store: store }
-    }
-
-    async fn batch(&self, side: &str, name: &str, tasks: usize) -> Duration {
-        let begun = Instant::now();
-        for number in 0..tasks {
-            let id = format!("{side}-{name}-{number}");
-            match side {
-                "raw" => self.raw(&id).await,
-                "run" => self.run(&id).await,
-                other => panic!("{other:?} is neither raw nor run"),
-            }
-        }
-        begun.elapsed()
-    }
-
-    async fn run(&self, id: &str) {
-        self.tracker.run(id, StartOptions::new(), |_| async { Ok(()) }).await.expect("it runs");
-    }
-
-    /// What one would write by hand: the two calls with the same conditions and updates, and no look at the answers.
-    async fn raw(&self, id: &str) {
-        let number = |value: i64| AttributeValue::N(value.to_string());
-        let now = chrono::Utc::now().timestamp_millis();
-        let lock = uuid::Uuid::new_v4().to_string();
-        let key = AttributeValue::S(format!("bench#{id}"));
-        self.sdk
-            .update_item()
-            .table_name(TABLE)
-            .key("id", key.clone())
-            .update_expression(
-                "SET #status = :in_progress, #lock = :token, lock_time = :now, lock_expire_time = :expires, \
-                 update_time = :now, max_attempts = :max, step = :zero, \
-                 generation = if_not_exists(generation, :zero) + :one, \
-                 attempts = if_not_exists(attempts, :zero) + :one, create_time = if_not_exists(create_time, :now) \
-                 REMOVE due_time, expire_at, lock_owner",
-            )
-            .condition_expression(
-                "attribute_not_exists(#pk) OR (NOT #lock = :token AND NOT last_lock = :token \
-                 AND #status IN (:status0, :status1, :status2) \
-                 AND (attribute_not_exists(#lock) OR lock_expire_time <= :ran_out) AND attempts < :max \
-                 AND (#status = :in_progress OR attribute_not_exists(due_time) OR due_time <= :now))",
-            )
-            .expression_attribute_names("#pk", "id")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#lock", "lock")
-            .expression_attribute_values(":in_progress", number(10))
-            .expression_attribute_values(":status0", number(0))
-            .expression_attribute_values(":status1", number(20))
-            .expression_attribute_values(":status2", number(10))
-            .expression_attribute_values(":token", AttributeValue::S(lock.clone()))
-            .expression_attribute_values(":now", number(now))
-            .expression_attribute_values(":expires", number(now + 900_000))
-            .expression_attribute_values(":ran_out", number(now - 1000))
-            .expression_attribute_values(":max", number(3))
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":one", number(1))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await
-            .expect("it starts");
-        self.sdk
-            .update_item()
-            .table_name(TABLE)
-            .key("id", key)
-            .update_expression(
-                "SET update_time = :now, last_lock = :lock, #status = :status \
-                 REMOVE #lock, lock_owner, lock_time, lock_expire_time, due_time, expire_at",
-            )
-            .condition_expression("#lock = :lock")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#lock", "lock")
-            .expression_attribute_values(":lock", AttributeValue::S(lock))
-            .expression_attribute_values(":now", number(chrono::Utc::now().timestamp_millis()))
-            .expression_attribute_values(":status", number(40))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await
-            .expect("it ends");
-    }
 }

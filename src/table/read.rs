@@ -18,6 +18,9 @@ pub(crate) const MAX_BATCH: usize = 100;
 /// Keys that DynamoDB did not get to are asked for again after so long, and so often.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 const MAX_ROUNDS: u32 = 20;
+/// A page of a scan is no longer than this, unless its caller says otherwise, so that a page of small items is no burden on
+/// memory. Of items of a KB or more, DynamoDB's own limit of a MB lets fewer through.
+const SCANNED: u16 = 1000;
 
 /// A part of the index: one partition, within a range of due times in milliseconds, both ends included.
 #[derive(Clone, Debug)]
@@ -152,6 +155,8 @@ impl Table {
             names.insert("#status".to_owned(), attr::STATUS.to_owned());
             values.extend(placeholders.into_iter().zip(codes.iter().map(number)));
         }
+        // One segment is all of the table. Said as a segment, the embedded DynamoDB would sort the table for each page.
+        let (segment, total) = if segment.1 > 1 { (Some(segment.0), Some(segment.1)) } else { (None, None) };
         let request = self
             .client
             .scan()
@@ -159,9 +164,9 @@ impl Table {
             .filter_expression(filter)
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
-            .segment(segment.0)
-            .total_segments(segment.1)
-            .set_limit(page.map(i32::from))
+            .set_segment(segment)
+            .set_total_segments(total)
+            .limit(page.unwrap_or(SCANNED).into())
             .set_exclusive_start_key(after);
         let answer = send!(self, request.customize(), None)
             .map_err(|error| failure::failure("scan the table", &self.name, error))?;

@@ -17,8 +17,13 @@ use crate::table::Slice;
 /// A task is looked for among so many for each that is wanted, so that workers seldom want the same.
 const WINDOW: usize = 32;
 /// The least and the most of that.
-const LEAST: usize = 128;
+const LEAST: usize = 256;
 const MOST: usize = 1000;
+/// Where there is more than the window shows, one in so many of those that were seen is kept for later. The more a worker keeps,
+/// the less it reads, and the more of what it keeps has been taken by others meanwhile.
+const SHARE: usize = 16;
+/// What was kept for longer than this is thrown away: the others may have taken much of it by then.
+const FRESH: Duration = Duration::from_millis(500);
 /// The index shows a task that was just taken for so long. It is not tried again meanwhile.
 const LAG: Duration = Duration::from_secs(3);
 /// A task that can't be worked on as it is, such as one that can't be read, is left alone for so long.
@@ -27,6 +32,9 @@ const HOPELESS: Duration = Duration::from_secs(300);
 /// Looks for due tasks, one shard at a time.
 pub(super) struct Claims {
     context: Arc<Context>,
+    /// What was seen due, and is to be tried next, until a time on the monotonic clock.
+    kept: Vec<TaskRef>,
+    kept_until: Duration,
     /// What is not tried again before a time on the monotonic clock.
     tried: HashMap<TaskId, Duration>,
 }
@@ -35,11 +43,32 @@ impl Claims {
     pub(super) async fn new(context: &Arc<Context>) -> Result<Self, Error> {
         // It says so where there is no index.
         context.shards().await?;
-        Ok(Self { context: Arc::clone(context), tried: HashMap::new() })
+        Ok(Self { context: Arc::clone(context), kept: Vec::new(), kept_until: Duration::ZERO, tried: HashMap::new() })
     }
 
-    /// Up to `wanted` tasks that are due, of the first shard that has any, from a random one on.
+    /// Up to `wanted` tasks that are due: those that were kept, while they are fresh, or else what there is now.
     pub(super) async fn next(&mut self, wanted: usize) -> Result<Vec<TaskRef>, Error> {
+        let now = self.context.clock.monotonic();
+        if now >= self.kept_until {
+            self.kept.clear();
+        }
+        if self.kept.is_empty() {
+            self.kept = self.look(wanted).await?;
+            self.kept_until = now + FRESH;
+        }
+        let next = self.kept.split_off(self.kept.len().saturating_sub(wanted));
+        self.tried.extend(next.iter().map(|task| (task.id.clone(), now + LAG)));
+        Ok(next)
+    }
+
+    /// Somebody else was first, so more of what is kept may have gone.
+    pub(super) fn forget_kept(&mut self) {
+        self.kept.clear();
+    }
+
+    /// Tasks that are due, of the first shard that has any, from a random one on: as many as are wanted, and a share of them
+    /// where there are many.
+    async fn look(&mut self, wanted: usize) -> Result<Vec<TaskRef>, Error> {
         let now = self.context.clock.monotonic();
         self.tried.retain(|_, until| *until > now);
         let shards = self.context.shards().await?;
@@ -48,13 +77,14 @@ impl Claims {
         let window = wanted.saturating_mul(WINDOW).clamp(LEAST, MOST) + self.tried.len().min(MOST);
         for shard in (first..shards).chain(0..first) {
             let mut due = self.due_in(shard, window).await?;
+            // The last of a backlog are wanted by everybody.
+            let are_many = due.len() == window;
             due.retain(|task| !self.tried.contains_key(&task.id));
             if due.is_empty() {
                 continue;
             }
             fastrand::shuffle(&mut due);
-            due.truncate(wanted);
-            self.tried.extend(due.iter().map(|task| (task.id.clone(), now + LAG)));
+            due.truncate(if are_many { wanted.max(due.len() / SHARE) } else { wanted });
             return Ok(due);
         }
         Ok(Vec::new())

@@ -345,6 +345,9 @@ where
                 event::tell(self.worker.hook.as_ref(), &ended.event(&id));
                 self.report.add(&ended);
                 self.broken = self.broken.take().or_else(|| ended.is_general().cloned());
+                if matches!(ended, Ended::Refused(_)) {
+                    self.claims.forget_kept();
+                }
                 if ended.is_hopeless() {
                     self.claims.give_up(id);
                 }
