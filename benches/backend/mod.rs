@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "the tests need more of it than the benches do")]
 #[path = "../../tests/it/bed/dynamodb_local.rs"]
 mod dynamodb_local;
+#[path = "../../tests/it/bed/port.rs"]
+mod port;
 
 use std::fmt;
 use std::path::Path;
