@@ -10,7 +10,6 @@ use crate::backoff::Backoff;
 use crate::bulk::BulkReport;
 use crate::client::{NewTask, already_exists};
 use crate::error::{Error, ErrorKind};
-use crate::expression;
 use crate::record::{TaskId, Tracker};
 use crate::schema::{Data, ITEM_TOO_LARGE, Item, MAX_ITEM_BYTES, item_size};
 use crate::table::{Created, MAX_ACTIONS, MAX_BYTES};
@@ -43,8 +42,8 @@ impl<D: Data> Batch<D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Changed`] where the batch is closed; [`ErrorKind::NotFound`] where it was deleted; what would keep every task from being created, such as
-    /// [`ErrorKind::TableNotFound`]. What befalls a single task is in the report.
+    /// [`ErrorKind::Changed`] where the batch is closed; [`ErrorKind::NotFound`] where it was deleted; what would keep every
+    /// task from being created, such as [`ErrorKind::TableNotFound`]. What befalls a single task is in the report.
     pub async fn create_many<S>(&self, tasks: S, concurrency: usize) -> Result<BulkReport, Error>
     where
         S: Stream<Item = NewTask<D>>,
@@ -149,9 +148,8 @@ impl<D: Data> Batch<D> {
             let id: TaskId = tasks[number].record.id.clone();
             let stored = context.decode(&id, item);
             if let Ok(Some(stored)) = &stored
-                && stored.has_expired(context.now())
+                && self.clear_expired(stored).await?
             {
-                context.table.delete(&id, expression::unchanged(stored.version(), &context.codec)).await?;
                 continue;
             }
             tasks.remove(number);

@@ -11,7 +11,7 @@ use crate::client::{NewTask, TrackerClient};
 use crate::countdown::{Counters, MAX_DEPENDENTS, RootState, close, never};
 use crate::error::{Error, ErrorKind};
 use crate::expression;
-use crate::record::Tracker;
+use crate::record::{RawData, Tracker};
 use crate::schema::{Data, item_size};
 use crate::table::{Actions, Want, Written};
 
@@ -121,6 +121,16 @@ impl<D: Data> Batch<D> {
         Counters::of(&self.client.context, &self.name, &self.instance)
     }
 
+    /// Deletes a record whose retention is over, as DynamoDB is about to. Returns whether it is one.
+    async fn clear_expired(&self, stored: &Tracker<RawData>) -> Result<bool, Error> {
+        let context = &self.client.context;
+        let expired = stored.has_expired(context.now());
+        if expired {
+            context.table.delete(&stored.id, expression::unchanged(stored.version(), &context.codec)).await?;
+        }
+        Ok(expired)
+    }
+
     /// The root, if the batch is there.
     async fn root(&self) -> Result<RootState, Error> {
         let counters = self.counters();
@@ -150,17 +160,10 @@ impl<D: Data> Batch<D> {
         let actions = Actions::once(vec![self.counters().add_dependent(id)?]);
         match table.transact("create it", table.put_action(item)?, actions, Want::default()).await {
             Ok(Written::Done(_)) => Ok(record.with_data(task.data.unwrap_or_default())),
-            Ok(Written::Refused { item, .. }) => {
-                let context = &self.client.context;
-                match context.decode(id, item)? {
-                    // DynamoDB is about to delete it.
-                    Some(stored) if stored.has_expired(context.now()) => {
-                        table.delete(id, expression::unchanged(stored.version(), &context.codec)).await?;
-                        Box::pin(self.then(task)).await
-                    }
-                    existing => Err(crate::client::already_exists(existing, id)),
-                }
-            }
+            Ok(Written::Refused { item, .. }) => match self.client.context.decode(id, item)? {
+                Some(stored) if self.clear_expired(&stored).await? => Box::pin(self.then(task)).await,
+                existing => Err(crate::client::already_exists(existing, id)),
+            },
             Err(error) if error.kind() == ErrorKind::ActionRefused => self.then_at_once(task).await,
             Err(error) => Err(error.about(id)),
         }

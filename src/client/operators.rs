@@ -1,11 +1,8 @@
 //! What people do to tasks without holding their lock.
 
-use std::time::Duration;
-
 use super::acquire::write_counted;
 use super::{TrackerClient, changed};
-use crate::backoff::Backoff;
-use crate::countdown::{CountDown, Counters, reopen};
+use crate::countdown::{AGAIN, CountDown, Counters, MAX_TRIES, reopen};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{Operate, Operation};
@@ -13,10 +10,6 @@ use crate::record::{BatchMember, RawData, Tracker};
 use crate::schema::Data;
 use crate::status::Status;
 use crate::table::{Actions, Want, Written};
-
-/// A redrive whose batch's counters have changed is sent again after so long, and so often.
-const AGAIN: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
-const REDRIVES: u32 = 25;
 
 /// Each is bound to the record that was seen, and writes nothing where it has changed since.
 impl<D: Data> TrackerClient<D> {
@@ -142,7 +135,7 @@ impl<D: Data> TrackerClient<D> {
         let counters = Counters::of_member(&self.context, batch);
         let late = expression::recounted(update.clone(), batch, false);
         let reopened = expression::recounted(update, batch, true);
-        for tries in 1..=REDRIVES {
+        for tries in 1..=MAX_TRIES {
             let Some(writes) = reopen(&counters, batch.part()).await? else {
                 let want = Want { item: true, within: None };
                 return table.update(action, &seen.id, late, want).await;
@@ -153,7 +146,7 @@ impl<D: Data> TrackerClient<D> {
                 written => return written,
             }
         }
-        let message = format!("can't redrive it: its batch changed at each of {REDRIVES} tries; try again");
+        let message = format!("can't redrive it: its batch changed at each of {MAX_TRIES} tries; try again");
         Err(Error::new(ErrorKind::Conflict, message).about(&seen.id))
     }
 }

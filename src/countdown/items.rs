@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression::Update;
 use crate::record::{BatchMember, MAX_KEY_BYTES, TaskId};
-use crate::schema::{Item, attr, hash, millis, number, string};
+use crate::schema::{Item, attr, millis, number, share, string};
 use crate::table::{Actions, Want, Written};
 
 /// As many as fit into the transaction that ends the last task, besides a few of the caller's own.
@@ -96,7 +96,7 @@ impl<'a> Counters<'a> {
 
     /// The part that a task belongs to.
     pub(crate) fn member(&self, id: &TaskId, parts: u16) -> BatchMember {
-        BatchMember::new(self.batch, self.instance, (hash(id.as_str()) % u64::from(parts.max(1))) as u16)
+        BatchMember::new(self.batch, self.instance, share(id, parts))
     }
 
     pub(crate) fn gone(&self) -> Error {

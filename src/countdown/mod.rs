@@ -31,8 +31,8 @@ use reach::{Reach, reach};
 const MAX_ROUNDS: u32 = 50;
 
 /// A transaction that another was in the way of is sent again after so long, and so often.
-const AGAIN: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
-const MAX_TRIES: u32 = 25;
+pub(crate) const AGAIN: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+pub(crate) const MAX_TRIES: u32 = 25;
 
 /// How many writes of the caller's own fit into the transaction that ends the last task, besides that task, part and root.
 pub(crate) const MAX_OWN: usize = MAX_ACTIONS - 3 - MAX_DEPENDENTS;

@@ -385,10 +385,13 @@ impl Held {
         let _turn = self.writing.lock().await;
         let write = &outcome.end;
         self.check("record its outcome")?;
-        self.check_room(outcome)?;
-        let update = self.end_update(write).map_err(|error| error.about(&self.id))?;
+        let batch = self.counting_batch(write);
+        if batch.is_some() {
+            self.check_room(outcome)?;
+        }
+        let update = self.end_update(write, batch.as_ref()).map_err(|error| error.about(&self.id))?;
         self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
-        let written = self.write_end(outcome, update).await.map_err(|error| error.about(&self.id));
+        let written = self.write_end(outcome, update, batch.as_ref()).await.map_err(|error| error.about(&self.id));
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
             // Nothing of it is in, and the caller may well decide on another outcome.
             self.state().standing = Standing::Open;
@@ -416,7 +419,7 @@ impl Held {
     /// Only the last task of a batch needs the room for its dependents, but nobody knows beforehand which one that is.
     fn check_room(&self, outcome: &Outcome) -> Result<(), Error> {
         let count = outcome.writes.len();
-        if count <= MAX_OWN || self.counting_batch(&outcome.end).is_none() {
+        if count <= MAX_OWN {
             return Ok(());
         }
         let message = format!(
@@ -426,21 +429,26 @@ impl Held {
         Err(Error::new(ErrorKind::InvalidArgument, message).about(&self.id))
     }
 
-    fn end_update(&self, write: &End) -> Result<Update, Error> {
+    fn end_update(&self, write: &End, batch: Option<&BatchMember>) -> Result<Update, Error> {
         let data = self.state().unsaved.clone();
         let update = expression::end(write, &self.id, data, &self.context.codec)?;
-        Ok(match self.counting_batch(write) {
+        Ok(match batch {
             None => update,
-            Some(batch) => expression::counted(update, &batch),
+            Some(batch) => expression::counted(update, batch),
         })
     }
 
-    /// Sends an outcome, with the writes that count it in its batch. Each try that has other writes has a token of its own.
-    async fn write_end(&self, outcome: &Outcome, update: Update) -> Result<Option<Refused>, Error> {
-        let Some(batch) = self.counting_batch(&outcome.end) else {
+    /// Sends an outcome, with the writes that count it in its batch.
+    async fn write_end(
+        &self,
+        outcome: &Outcome,
+        update: Update,
+        batch: Option<&BatchMember>,
+    ) -> Result<Option<Refused>, Error> {
+        if batch.is_none() {
             return self.write("record its outcome", update, at_once(outcome.writes.clone())).await;
-        };
-        let mut count = CountDown::begin(&self.context, Some(&batch), outcome.writes.len())?;
+        }
+        let mut count = CountDown::begin(&self.context, batch, outcome.writes.len())?;
         loop {
             let writes = [outcome.writes.clone(), count.writes()].concat();
             let sent = self.write("record its outcome", update.clone(), at_once(writes)).await;

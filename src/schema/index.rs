@@ -23,7 +23,7 @@ pub(crate) struct Index {
 impl Index {
     /// The partition key of a task in this state: `namespace#status#NN`. `None` for a state that is not in the index.
     pub(crate) fn partition_of(&self, id: &TaskId, status: Status, statuses: &StatusSet) -> Option<String> {
-        let shard = (hash(id.as_str()) % u64::from(self.shards.max(1))) as u16;
+        let shard = share(id, self.shards);
         statuses.is_indexed(status).then(|| partition(id.namespace(), statuses.code(status), shard))
     }
 }
@@ -47,6 +47,11 @@ impl Index {
 /// The key of a partition. The status is its code, which no other stage has.
 pub(crate) fn partition(namespace: &str, code: u32, shard: u16) -> String {
     format!("{namespace}#{code}#{shard:02}")
+}
+
+/// Which of so many equal shares a task falls to.
+pub(crate) fn share(id: &TaskId, shares: u16) -> u16 {
+    (hash(id.as_str()) % u64::from(shares.max(1))) as u16
 }
 
 /// FNV-1a of 64 bits (Fowler, Noll, Vo), folded to mix the high half into the low one. It is the same for ever and in every

@@ -15,7 +15,7 @@ pub(crate) use raw::{ITEM_TOO_LARGE, MAX_ITEM_BYTES, item_size, to_value};
 
 pub(crate) use codec::{Codec, encode_errors, millis, number, seconds, string};
 pub(crate) use definition::{add_index, create_table_request};
-pub(crate) use index::{INDEX, Index, MAX_SHARDS, hash, partition};
+pub(crate) use index::{INDEX, Index, MAX_SHARDS, hash, partition, share};
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
