@@ -78,6 +78,8 @@ fn main() -> ExitCode {
             cli::tests,
             powertools::tests,
             lambda::core::tests,
+            lambda::functions::tests,
+            lambda::layer::tests,
         ] {
             trials.extend(tests(backend));
         }

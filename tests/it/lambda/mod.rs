@@ -3,7 +3,9 @@
 mod batch;
 pub(crate) mod core;
 mod emulator;
+pub(crate) mod functions;
 pub(crate) mod handler;
+pub(crate) mod layer;
 mod poller;
 
 use std::future::Future;
