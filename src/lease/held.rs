@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures_util::future::select;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
-use crate::table::{Actions, Want, Written};
+use crate::table::{Actions, Want, Writes, Written};
 use crate::time::{Sleep, plus, to_millis};
 use crate::work_error::{Decision, WorkError};
 
@@ -76,7 +76,7 @@ pub(crate) enum Standing {
 #[derive(Clone)]
 pub(crate) struct Outcome {
     end: End,
-    writes: Vec<TransactWriteItem>,
+    writes: Writes,
 }
 
 impl Held {
@@ -142,7 +142,7 @@ impl Held {
         self.ran_out(item.and_then(|item| self.context.decode(&self.id, item)).ok().flatten())
     }
 
-    fn ran_out(&self, shown: Option<Tracker<RawData>>) -> Error {
+    pub(super) fn ran_out(&self, shown: Option<Tracker<RawData>>) -> Error {
         let message =
             "the lease ran out before DynamoDB answered an extension; stop this work, and start the task again";
         Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(&self.id)
@@ -191,7 +191,7 @@ impl Held {
     }
 
     /// Writes the data that was set.
-    pub(crate) async fn checkpoint(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+    pub(crate) async fn checkpoint(&self, writes: Writes) -> Result<(), Error> {
         let _turn = self.writing.lock().await;
         for _ in 0..MAX_RENUMBERED {
             let write = self.next_step(None);
@@ -205,13 +205,13 @@ impl Held {
     }
 
     /// As [`write_step`](Self::write_step), and again where another transaction was in the way.
-    async fn checkpoint_as(&self, write: &Extend, writes: &[TransactWriteItem]) -> Result<bool, Error> {
+    async fn checkpoint_as(&self, write: &Extend, writes: &Writes) -> Result<bool, Error> {
         let data = self.state().unsaved.clone();
         let token = self.request_token(write.step);
         let mut tries = 0;
         loop {
             let update = expression::extend(write, data.clone());
-            let error = match self.write_step(write, update, actions(writes, &token)).await {
+            let error = match self.write_step(write, update, writes.with_token(&token)).await {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
             };
@@ -272,15 +272,11 @@ impl Held {
 
     /// Records a failure as its error decides: failed while attempts are left, else exhausted; or no failure at all.
     pub(crate) async fn fail(&self, error: &WorkError) -> Result<Tracker<()>, Error> {
-        self.fail_with(error, Vec::new()).await
+        self.fail_with(error, Writes::default()).await
     }
 
     /// The same, with writes of the caller's.
-    pub(crate) async fn fail_with(
-        &self,
-        error: &WorkError,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Tracker<()>, Error> {
+    pub(crate) async fn fail_with(&self, error: &WorkError, writes: Writes) -> Result<Tracker<()>, Error> {
         let status = match error.decision() {
             Decision::Release => return self.release(error.retry_after(), writes).await,
             Decision::Fatal => Status::Exhausted,
@@ -299,11 +295,7 @@ impl Held {
     }
 
     /// Gives the task back, to be taken after a while, and takes the attempt off the count.
-    pub(crate) async fn release(
-        &self,
-        after: Option<Duration>,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Tracker<()>, Error> {
+    pub(crate) async fn release(&self, after: Option<Duration>, writes: Writes) -> Result<Tracker<()>, Error> {
         let attempts = Some(self.attempt.saturating_sub(1));
         self.state().unsaved = None;
         let end = self.ending(Status::Pending, None);
@@ -317,7 +309,7 @@ impl Held {
         &self,
         status: Status,
         error: Option<&WorkError>,
-        writes: Vec<TransactWriteItem>,
+        writes: Writes,
     ) -> Result<Tracker<()>, Error> {
         if error.is_some() {
             self.state().unsaved = None;
@@ -345,7 +337,7 @@ impl Held {
     /// Records the success alone, after its data turned out to be too large. The work is done, and must not be run again.
     pub(crate) async fn succeed_without_data(&self) -> Result<Tracker<()>, Error> {
         self.state().unsaved = None;
-        self.end_as(Status::Succeeded, None, Vec::new()).await
+        self.end_as(Status::Succeeded, None, Writes::default()).await
     }
 
     /// Sends an outcome again of which it is not known whether it is in.
@@ -362,7 +354,7 @@ impl Held {
 
     /// Records an outcome. One that DynamoDB does not take is sent again until the lease's end: the work is done, and
     /// giving up early means doing it twice.
-    async fn end(&self, end: End, writes: Vec<TransactWriteItem>) -> Result<Tracker<()>, Error> {
+    async fn end(&self, end: End, writes: Writes) -> Result<Tracker<()>, Error> {
         let outcome = Outcome { end, writes };
         let patient_until = self.context.clock.monotonic().saturating_add(self.context.outcome_patience);
         let mut tries = 0;
@@ -388,7 +380,7 @@ impl Held {
             expression::end(write, &self.id, data, &self.context.codec).map_err(|error| error.about(&self.id))?;
         self.check("record its outcome")?;
         self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
-        let actions = actions(&outcome.writes, &self.request_token(u32::MAX));
+        let actions = outcome.writes.with_token(&self.request_token(u32::MAX));
         let written = self.write("record its outcome", update, actions).await;
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
             // Nothing of it is in, and the caller may well decide on another outcome.
@@ -413,7 +405,7 @@ impl Held {
         let table = &self.context.table;
         let written = match actions {
             None => table.update(action, &self.id, update, want).await?,
-            Some(actions) => table.update_with(action, &self.id, update, actions, want).await?,
+            Some(actions) => actions.send(table, action, &self.id, update, want).await?,
         };
         match written {
             Written::Done(_) => Ok(None),
@@ -454,11 +446,6 @@ impl Held {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The caller's writes as a transaction needs them; `None` where there are none, and no transaction is needed.
-fn actions(writes: &[TransactWriteItem], token: &str) -> Option<Actions> {
-    (!writes.is_empty()).then(|| Actions { writes: writes.to_vec(), token: token.to_owned() })
 }
 
 /// What DynamoDB showed when it refused a write.

@@ -58,9 +58,14 @@ pub enum TooLarge {
 pub struct IdempotencyBuilder {
     client: TrackerClient<Replay>,
     inner: Inner,
-    cache: Option<(u64, Duration)>,
-    // A function, for the code of the cache to be there only where it is asked for.
-    make_cache: fn(u64, Duration) -> Option<Arc<dyn Cache>>,
+    cache: Option<CacheSize>,
+}
+
+/// How large the cache is to be, and what makes it: a function, for its code to be there only where a cache is asked for.
+struct CacheSize {
+    entries: u64,
+    ttl: Duration,
+    make: fn(u64, Duration) -> Arc<dyn Cache>,
 }
 
 impl IdempotencyBuilder {
@@ -71,12 +76,13 @@ impl IdempotencyBuilder {
             missing_key: MissingKey::Refuse,
             in_progress: InProgress::Refuse,
             too_large: TooLarge::KeepNothing,
+            pack: |_| None,
             margin: MARGIN,
             cache: None,
             on_replay: None,
             off: false,
         };
-        Self { client, inner, cache: None, make_cache: |_, _| None }
+        Self { client, inner, cache: None }
     }
 
     /// What tells events apart. [`Key::whole`] by default.
@@ -107,6 +113,7 @@ impl IdempotencyBuilder {
     /// What becomes of a response that is too large to be kept.
     pub fn too_large(mut self, choice: TooLarge) -> Self {
         self.inner.too_large = choice;
+        self.inner.pack = Replay::pack;
         self
     }
 
@@ -115,8 +122,7 @@ impl IdempotencyBuilder {
     ///
     /// What an operator does to a record meanwhile (a redrive, a deletion) is seen when its time is over.
     pub fn cache(mut self, entries: u64, ttl: Duration) -> Self {
-        self.cache = Some((entries, ttl));
-        self.make_cache = |entries, ttl| Some(in_memory(entries, ttl));
+        self.cache = Some(CacheSize { entries, ttl, make: in_memory });
         self
     }
 
@@ -153,13 +159,13 @@ impl IdempotencyBuilder {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument): a value or a switch is no good; the message says which and why.
     pub fn build(self) -> Result<Idempotency, Error> {
         let mut inner = self.inner;
-        if let Some((entries, ttl)) = self.cache {
+        if let Some(CacheSize { entries, ttl, make }) = self.cache {
             check(entries > 0, "the cache must have room for at least one entry; or ask for no cache")?;
             check(
                 !ttl.is_zero() && ttl <= LONGEST_TTL,
                 "the cache must keep entries for up to a year, and not for nothing",
             )?;
-            inner.cache = (self.make_cache)(entries, ttl);
+            inner.cache = Some(make(entries, ttl));
         }
         if let InProgress::Wait(limit) = inner.in_progress {
             check(!limit.is_zero(), "there must be some time to wait for; or refuse an event that is in progress")?;

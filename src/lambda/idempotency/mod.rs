@@ -87,6 +87,8 @@ struct Inner {
     missing_key: MissingKey,
     in_progress: InProgress,
     too_large: TooLarge,
+    // A function, for its code to be there only where something is said of what is too large.
+    pack: fn(&Replay) -> Option<Replay>,
     margin: Duration,
     cache: Option<Arc<dyn Cache>>,
     on_replay: Option<Box<OnReplay>>,
