@@ -54,6 +54,22 @@ pub enum TooLarge {
 }
 
 /// An [`Idempotency`] in the making.
+///
+/// ```
+/// # use dynamo_tracker::TrackerClient;
+/// use std::time::Duration;
+/// use dynamo_tracker::lambda::{Idempotency, InProgress, Key, MissingKey, Replay, TooLarge};
+///
+/// # fn example(client: TrackerClient<Replay>) -> Result<Idempotency, dynamo_tracker::Error> {
+/// Idempotency::builder(client)
+///     .key(Key::http_header("Idempotency-Key"))
+///     .missing_key(MissingKey::Skip)
+///     .while_in_progress(InProgress::Wait(Duration::from_secs(5)))
+///     .too_large(TooLarge::Compress)
+///     .cache(1000, Duration::from_secs(300))
+///     .build()
+/// # }
+/// ```
 #[must_use]
 pub struct IdempotencyBuilder {
     client: TrackerClient<Replay>,
@@ -186,5 +202,34 @@ impl fmt::Debug for IdempotencyBuilder {
             .field("client", &self.client)
             .field("key", &self.inner.key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::Config;
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+
+    use super::*;
+
+    fn good() -> IdempotencyBuilder {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let client = aws_sdk_dynamodb::Client::from_conf(config);
+        Idempotency::builder(TrackerClient::builder(client).table("tasks").namespace("test").build().unwrap())
+    }
+
+    #[test]
+    fn bad_values_are_said() {
+        good().cache(1, Duration::from_secs(1)).build().unwrap();
+        let table = [
+            (good().cache(0, Duration::from_secs(1)), "room for at least one entry"),
+            (good().cache(1, Duration::ZERO), "must keep entries for up to a year"),
+            (good().cache(1, Duration::from_secs(367 * 24 * 3600)), "must keep entries for up to a year"),
+            (good().while_in_progress(InProgress::Wait(Duration::ZERO)), "some time to wait for"),
+        ];
+        for (builder, expected) in table {
+            let error = builder.build().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Idempotency {
         Self { owner: Some(name.into()), ..self.clone() }
     }
 
-    /// The id of an event's task; `None` where the event has no key, and may have none.
+    /// The id of an event's task, by which [`client`](Self::client) finds its record; `None` where the event has no key, and may have none.
     ///
     /// # Errors
     ///
