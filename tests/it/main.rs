@@ -80,6 +80,7 @@ fn main() -> ExitCode {
             lambda::core::tests,
             lambda::functions::tests,
             lambda::layer::tests,
+            lambda::responses::tests,
         ] {
             trials.extend(tests(backend));
         }

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo_tracker::lambda::{
-    Idempotency, IdempotencyBuilder, IdempotencyError, InProgress, JmesPath, Key, MissingKey, Outcome, TooLarge,
-    idempotent,
+    Idempotency, IdempotencyBuilder, IdempotencyError, InProgress, JmesPath, Key, MissingKey, Outcome, idempotent,
 };
 use dynamo_tracker::{Clock, Status, TrackerClient, WorkError};
 use lambda_runtime::{Context, Diagnostic};
@@ -21,7 +19,6 @@ use crate::bed::meter::Meter;
 crate::tests![
     the_first_call_is_two_writes_and_a_duplicate_one,
     a_cached_duplicate_is_no_request,
-    every_response_comes_back_as_it_was,
     a_failure_is_recorded_and_may_run_again,
     an_error_for_good_exhausts_the_event,
     another_payload_is_refused,
@@ -30,13 +27,6 @@ crate::tests![
     a_second_call_waits_for_the_first,
     a_second_call_does_not_wait_for_ever,
     whoever_waits_takes_over_from_a_failure,
-    a_response_that_is_too_large_is_not_kept,
-    a_response_that_is_too_large_is_packed,
-    a_response_that_is_too_large_can_be_a_failure,
-    a_response_shares_the_item_with_errors,
-    a_response_that_is_no_json_is_not_kept,
-    a_response_of_another_type_is_said,
-    a_replay_can_be_changed,
     the_lease_is_as_long_as_the_function_has_time,
     a_long_invocation_needs_no_heartbeat,
     a_lease_shorter_than_the_function_has_time_is_extended,
@@ -52,29 +42,29 @@ crate::tests![
 ];
 
 /// Keyed by the event's `id`.
-fn by_id(bed: &Bed) -> IdempotencyBuilder {
+pub(super) fn by_id(bed: &Bed) -> IdempotencyBuilder {
     Idempotency::builder(bed.client()).key(Key::path(JmesPath::new("id").unwrap()))
 }
 
 /// Work that answers how often it was run.
 #[derive(Clone, Default)]
-struct Counter(Arc<AtomicU32>);
+pub(super) struct Counter(Arc<AtomicU32>);
 
 impl Counter {
-    async fn work(&self) -> Result<u32, WorkError> {
+    pub(super) async fn work(&self) -> Result<u32, WorkError> {
         Ok(self.0.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
-    fn runs(&self) -> u32 {
+    pub(super) fn runs(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-fn parts<R: Copy>(outcome: &Outcome<R>) -> (R, bool, u32) {
+pub(super) fn parts<R: Copy>(outcome: &Outcome<R>) -> (R, bool, u32) {
     (outcome.response, outcome.replayed, outcome.attempt)
 }
 
-fn name(error: IdempotencyError) -> String {
+pub(super) fn name(error: IdempotencyError) -> String {
     Diagnostic::from(error).error_type
 }
 
@@ -86,7 +76,7 @@ fn context(bed: &Bed, left: Duration) -> Context {
     context
 }
 
-async fn fine() -> Result<u32, WorkError> {
+pub(super) async fn fine() -> Result<u32, WorkError> {
     Ok(7)
 }
 
@@ -132,19 +122,6 @@ async fn a_cached_duplicate_is_no_request(bed: Bed) {
         (3, false, 1),
         "it has expired"
     );
-}
-
-async fn every_response_comes_back_as_it_was(bed: Bed) {
-    let idempotency = by_id(&bed).build().unwrap();
-    let values =
-        [json!(0), json!(false), json!(null), json!(""), json!([]), json!({}), json!(u64::MAX), json!({"a": [1.0]})];
-    for (id, value) in values.into_iter().enumerate() {
-        for replayed in [false, true] {
-            let work = || async { Ok::<Value, WorkError>(value.clone()) };
-            let outcome = idempotency.run(&json!({"id": id}), None, work).await.unwrap();
-            assert_eq!((&outcome.response, outcome.replayed), (&value, replayed));
-        }
-    }
 }
 
 async fn a_failure_is_recorded_and_may_run_again(bed: Bed) {
@@ -327,112 +304,6 @@ async fn a_second_call_does_not_wait_for_ever(bed: Bed) {
         } } => unreachable!(),
     }
     assert!(bed.http.sent().len() <= 2, "no longer than the function has time");
-}
-
-/// A response of so many bytes, which gzip can't make smaller than three quarters of that.
-fn noise(bytes: usize) -> String {
-    let mut random = fastrand::Rng::with_seed(7);
-    std::iter::repeat_with(|| random.alphanumeric()).take(bytes).collect()
-}
-
-async fn a_response_that_is_too_large_is_not_kept(bed: Bed) {
-    let (large, counter) = (noise(410_000), Counter::default());
-    for (id, choice) in [TooLarge::KeepNothing, TooLarge::Compress].into_iter().enumerate() {
-        // Packed, it still has three quarters of its size.
-        let large = if choice == TooLarge::Compress { large.repeat(2) } else { large.clone() };
-        let idempotency = by_id(&bed).too_large(choice).build().unwrap();
-        let work = || async {
-            counter.work().await?;
-            Ok::<_, WorkError>(large.clone())
-        };
-        let event = json!({"id": id});
-        let first = idempotency.run(&event, None, work).await.unwrap();
-        assert!(first.response == large && !first.replayed);
-        for _ in 0..2 {
-            let error = idempotency.run(&event, None, work).await.unwrap_err();
-            assert_eq!((error.http_status(), name(error)), (410, "ResponseNotKept".to_owned()));
-        }
-        assert_eq!(counter.runs(), 1 + u32::try_from(id).unwrap());
-    }
-}
-
-async fn a_response_that_is_too_large_is_packed(bed: Bed) {
-    let idempotency = by_id(&bed).too_large(TooLarge::Compress).validate(Key::whole()).build().unwrap();
-    let event = json!({"id": 1});
-    let large = "0123456789".repeat(100_000);
-    let work = || async { Ok::<_, WorkError>(large.clone()) };
-    for replayed in [false, true] {
-        let outcome = idempotency.run(&event, None, work).await.unwrap();
-        assert!(outcome.response == large && outcome.replayed == replayed);
-    }
-    let plain = by_id(&bed).build().unwrap();
-    assert!(plain.run(&event, None, work).await.unwrap().response == large, "whoever does not pack reads it");
-    assert_eq!(name(idempotency.run(&json!({"id": 1, "a": 1}), None, work).await.unwrap_err()), "PayloadMismatch");
-}
-
-async fn a_response_that_is_too_large_can_be_a_failure(bed: Bed) {
-    let idempotency = by_id(&bed).too_large(TooLarge::Fail).build().unwrap();
-    let (event, counter, large) = (json!({"id": 1}), Counter::default(), noise(410_000));
-    let work = || async {
-        counter.work().await?;
-        Ok::<_, WorkError>(large.clone())
-    };
-    let error = idempotency.run(&event, None, work).await.unwrap_err();
-    assert!(error.to_string().contains("the record has room for"), "{error}");
-    assert_eq!(name(error), "ResponseTooLarge");
-    assert_eq!(name(idempotency.run(&event, None, work).await.unwrap_err()), "TaskExhausted");
-    assert_eq!(counter.runs(), 1);
-}
-
-async fn a_response_shares_the_item_with_errors(bed: Bed) {
-    let client = bed.builder().max_attempts(50).error_history(50).build().unwrap();
-    let idempotency = Idempotency::builder(client).validate(Key::whole()).build().unwrap();
-    let event = json!({"id": 1});
-    for _ in 0..20 {
-        let work = || async { Err::<String, _>(WorkError::from_parts("E", noise(1024), Some(noise(2048)))) };
-        idempotency.run(&event, None, work).await.unwrap_err();
-    }
-    let large = noise(370_000);
-    let first = idempotency.run(&event, None, || async { Ok::<_, WorkError>(large.clone()) }).await.unwrap();
-    assert!(first.response == large && first.attempt == 21);
-    let again = idempotency.run(&event, None, || async { Ok::<_, WorkError>(String::new()) }).await.unwrap_err();
-    assert_eq!(name(again), "ResponseNotKept");
-}
-
-async fn a_response_that_is_no_json_is_not_kept(bed: Bed) {
-    let (idempotency, event) = (by_id(&bed).build().unwrap(), json!({"id": 1}));
-    type Odd = std::collections::BTreeMap<Option<u8>, u8>;
-    // A map whose keys are no text.
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Pairs(std::collections::BTreeMap<(u8, u8), Odd>);
-    let pairs = || async { Ok::<_, WorkError>(Pairs([((1, 2), Odd::new())].into())) };
-    assert!(!idempotency.run(&event, None, pairs).await.unwrap().replayed);
-    assert_eq!(idempotency.run(&event, None, pairs).await.err().map(name).as_deref(), Some("ResponseNotKept"));
-}
-
-async fn a_response_of_another_type_is_said(bed: Bed) {
-    let (idempotency, event) = (by_id(&bed).build().unwrap(), json!({"id": 1}));
-    idempotency.run(&event, None, || async { Ok::<_, WorkError>("secret".to_owned()) }).await.unwrap();
-    let error = idempotency.run(&event, None, fine).await.unwrap_err();
-    assert!(error.to_string().contains("no `u32`") && !format!("{error:?}").contains("secret"), "{error}");
-    assert_eq!(name(error), "ResponseUnreadable");
-    bed.set(&idempotency.id(&event).unwrap().unwrap(), "data", AttributeValue::S("no replay".to_owned())).await;
-    assert_eq!(name(idempotency.run(&event, None, fine).await.unwrap_err()), "ResponseUnreadable");
-}
-
-async fn a_replay_can_be_changed(bed: Bed) {
-    let idempotency = by_id(&bed).on_replay(|mut response, record| {
-        response["attempt"] = record.attempts.into();
-        response
-    });
-    let idempotency = idempotency.build().unwrap();
-    let work = || async { Ok::<_, WorkError>(json!({"n": u64::MAX})) };
-    let first = idempotency.run(&json!({"id": 1}), None, work).await.unwrap();
-    assert_eq!(first.response, json!({"n": u64::MAX}));
-    for _ in 0..2 {
-        let again = idempotency.run(&json!({"id": 1}), None, work).await.unwrap();
-        assert_eq!(again.response, json!({"n": u64::MAX, "attempt": 1}));
-    }
 }
 
 /// How long the lease on `id` still is, from within its work.

@@ -7,6 +7,7 @@ pub(crate) mod functions;
 pub(crate) mod handler;
 pub(crate) mod layer;
 mod poller;
+pub(crate) mod responses;
 
 use std::future::Future;
 
