@@ -10,11 +10,12 @@ use tracing::Instrument;
 
 use super::TrackerClient;
 use crate::error::{Error, ErrorKind};
-use crate::lease::{Heart, Held, Lease, Standing, Stopped};
+use crate::lease::{Care, Heart, Held, Lease, Standing, Stopped};
 use crate::protocol::StartOptions;
 use crate::record::Tracker;
 use crate::schema::Data;
 use crate::status::Status;
+use crate::table::Writes;
 use crate::work_error::WorkError;
 
 /// How a [`run`](TrackerClient::run) did not succeed. What was done and what was recorded differ in each.
@@ -232,25 +233,35 @@ impl<D: Data> TrackerClient<D> {
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
     {
-        let beats = !options.no_heartbeat;
+        let care = Care::full().beating(!options.no_heartbeat);
         let lease = match self.start_with(id, options).await {
             Ok(lease) => lease,
             Err(error) if error.is_refused() => return Err(RunError::Refused(error)),
             Err(error) => return Err(RunError::NotStarted(error)),
         };
-        lease.run(beats, work).await
+        lease.run_with(care, work).await
     }
 }
 
 impl<D: Data> Lease<D> {
-    /// Runs the work and records its outcome, with a heartbeat or without.
+    /// Runs the work of a Lambda function and records its outcome, with a heartbeat or without.
+    #[cfg(feature = "lambda")]
     pub(crate) async fn run<T, F, Fut>(self, beats: bool, work: F) -> Result<Recorded<T>, RunError<T>>
     where
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
     {
+        self.run_with(Care::without_look().beating(beats), work).await
+    }
+
+    /// Runs the work and records its outcome.
+    pub(crate) async fn run_with<T, F, Fut>(self, care: Care, work: F) -> Result<Recorded<T>, RunError<T>>
+    where
+        F: FnOnce(Lease<D>) -> Fut,
+        Fut: Future<Output = Result<T, WorkError>>,
+    {
         let held = Arc::clone(&self.held);
-        let heart = if beats { Heart::start(&held) } else { Heart::still(&held) };
+        let heart = Heart::start(&held, care);
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
         let work = AssertUnwindSafe(async { work(self).await }).catch_unwind().instrument(span);
         match heart.guard(work).await {
@@ -289,7 +300,7 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
         }
     }
     match outcome {
-        Ok(value) => match held.end_as(Status::Succeeded, None, Vec::new()).await {
+        Ok(value) => match held.end_as(Status::Succeeded, None, Writes::default()).await {
             Ok(_) => Ok(value),
             Err(error) if error.kind() == ErrorKind::ItemTooLarge => match held.succeed_without_data().await {
                 Ok(tracker) => Err(RunError::DataNotKept { value, error, tracker: Box::new(tracker) }),

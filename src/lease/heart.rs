@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use tokio::task::JoinHandle;
 
 use super::Held;
@@ -16,10 +16,37 @@ use crate::error::Error;
 /// An extension that did not get through is tried again after so long: soon, since the lease goes on running out.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
+/// What is done for a lease while its work runs, and when it is over.
+pub(crate) struct Care {
+    /// Whether it is extended.
+    pub(crate) beats: bool,
+    /// What finds out who has the task now, where the lease ran out. A pointer, so that a program which does not look has none
+    /// of the SDK's code for reading.
+    look: Option<for<'a> fn(&'a Held) -> BoxFuture<'a, Error>>,
+}
+
+impl Care {
+    /// All of it.
+    pub(crate) fn full() -> Self {
+        Self { beats: true, look: Some(|held| Box::pin(held.look_who_has_it())) }
+    }
+
+    /// Without a look at the end, for which a Lambda function has neither time nor, perhaps, the permission.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn without_look() -> Self {
+        Self { beats: true, look: None }
+    }
+
+    pub(crate) fn beating(self, beats: bool) -> Self {
+        Self { beats, ..self }
+    }
+}
+
 /// A heartbeat: a task of its own that extends the lease, so that work which is slow to yield does not lose it. It ends
 /// when this is dropped, however that comes about.
 pub(crate) struct Heart {
     held: Arc<Held>,
+    care: Care,
     /// `None` where the lease is long enough as it is.
     beats: Option<JoinHandle<()>>,
 }
@@ -33,13 +60,9 @@ pub(crate) struct Stopped<T> {
 }
 
 impl Heart {
-    pub(crate) fn start(held: &Arc<Held>) -> Self {
-        Self { held: Arc::clone(held), beats: Some(tokio::spawn(beat(Arc::clone(held)))) }
-    }
-
-    /// Extends nothing. The work is stopped when the lease is over, all the same.
-    pub(crate) fn still(held: &Arc<Held>) -> Self {
-        Self { held: Arc::clone(held), beats: None }
+    pub(crate) fn start(held: &Arc<Held>, care: Care) -> Self {
+        let beats = care.beats.then(|| tokio::spawn(beat(Arc::clone(held))));
+        Self { held: Arc::clone(held), care, beats }
     }
 
     fn stop(&self) {
@@ -61,9 +84,10 @@ impl Heart {
             (lost, self.within_grace(work).await)
         };
         // The work is gone by now, so it does not wait for this.
-        let error = match lost {
-            Some(error) => error,
-            None => self.held.look_who_has_it().await,
+        let error = match (lost, self.care.look) {
+            (Some(error), _) => error,
+            (None, Some(look)) => look(&self.held).await,
+            (None, None) => self.held.ran_out(None),
         };
         Err(Stopped { error, output })
     }

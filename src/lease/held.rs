@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures_util::future::select;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
 use crate::record::{BatchMember, LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
-use crate::table::{Actions, Want, Written};
+use crate::table::{Actions, Want, Writes, Written};
 use crate::time::{Sleep, plus, to_millis};
 use crate::work_error::{Decision, WorkError};
 
@@ -77,7 +77,7 @@ pub(crate) enum Standing {
 #[derive(Clone)]
 pub(crate) struct Outcome {
     end: End,
-    writes: Vec<TransactWriteItem>,
+    writes: Writes,
 }
 
 impl Held {
@@ -143,7 +143,7 @@ impl Held {
         self.ran_out(item.and_then(|item| self.context.decode(&self.id, item)).ok().flatten())
     }
 
-    fn ran_out(&self, shown: Option<Tracker<RawData>>) -> Error {
+    pub(super) fn ran_out(&self, shown: Option<Tracker<RawData>>) -> Error {
         let message =
             "the lease ran out before DynamoDB answered an extension; stop this work, and start the task again";
         Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(&self.id)
@@ -192,7 +192,7 @@ impl Held {
     }
 
     /// Writes the data that was set.
-    pub(crate) async fn checkpoint(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+    pub(crate) async fn checkpoint(&self, writes: Writes) -> Result<(), Error> {
         let _turn = self.writing.lock().await;
         for _ in 0..MAX_RENUMBERED {
             let write = self.next_step(None);
@@ -206,13 +206,13 @@ impl Held {
     }
 
     /// As [`write_step`](Self::write_step), and again where another transaction was in the way.
-    async fn checkpoint_as(&self, write: &Extend, writes: &[TransactWriteItem]) -> Result<bool, Error> {
+    async fn checkpoint_as(&self, write: &Extend, writes: &Writes) -> Result<bool, Error> {
         let data = self.state().unsaved.clone();
         let token = self.request_token(write.step);
         let mut tries = 0;
         loop {
             let update = expression::extend(write, data.clone());
-            let error = match self.write_step(write, update, actions(writes, &token)).await {
+            let error = match self.write_step(write, update, writes.with_token(&token)).await {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
             };
@@ -273,15 +273,11 @@ impl Held {
 
     /// Records a failure as its error decides: failed while attempts are left, else exhausted; or no failure at all.
     pub(crate) async fn fail(&self, error: &WorkError) -> Result<Tracker<()>, Error> {
-        self.fail_with(error, Vec::new()).await
+        self.fail_with(error, Writes::default()).await
     }
 
     /// The same, with writes of the caller's.
-    pub(crate) async fn fail_with(
-        &self,
-        error: &WorkError,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Tracker<()>, Error> {
+    pub(crate) async fn fail_with(&self, error: &WorkError, writes: Writes) -> Result<Tracker<()>, Error> {
         let status = match error.decision() {
             Decision::Release => return self.release(error.retry_after(), writes).await,
             Decision::Fatal => Status::Exhausted,
@@ -300,11 +296,7 @@ impl Held {
     }
 
     /// Gives the task back, to be taken after a while, and takes the attempt off the count.
-    pub(crate) async fn release(
-        &self,
-        after: Option<Duration>,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Tracker<()>, Error> {
+    pub(crate) async fn release(&self, after: Option<Duration>, writes: Writes) -> Result<Tracker<()>, Error> {
         let attempts = Some(self.attempt.saturating_sub(1));
         self.state().unsaved = None;
         let end = self.ending(Status::Pending, None);
@@ -318,7 +310,7 @@ impl Held {
         &self,
         status: Status,
         error: Option<&WorkError>,
-        writes: Vec<TransactWriteItem>,
+        writes: Writes,
     ) -> Result<Tracker<()>, Error> {
         if error.is_some() {
             self.state().unsaved = None;
@@ -346,7 +338,7 @@ impl Held {
     /// Records the success alone, after its data turned out to be too large. The work is done, and must not be run again.
     pub(crate) async fn succeed_without_data(&self) -> Result<Tracker<()>, Error> {
         self.state().unsaved = None;
-        self.end_as(Status::Succeeded, None, Vec::new()).await
+        self.end_as(Status::Succeeded, None, Writes::default()).await
     }
 
     /// Sends an outcome again of which it is not known whether it is in.
@@ -363,7 +355,7 @@ impl Held {
 
     /// Records an outcome. One that DynamoDB does not take is sent again until the lease's end: the work is done, and
     /// giving up early means doing it twice.
-    async fn end(&self, end: End, writes: Vec<TransactWriteItem>) -> Result<Tracker<()>, Error> {
+    async fn end(&self, end: End, writes: Writes) -> Result<Tracker<()>, Error> {
         let outcome = Outcome { end, writes };
         let patient_until = self.context.clock.monotonic().saturating_add(self.context.outcome_patience);
         let mut tries = 0;
@@ -446,12 +438,12 @@ impl Held {
         batch: Option<&BatchMember>,
     ) -> Result<Option<Refused>, Error> {
         if batch.is_none() {
-            return self.write("record its outcome", update, at_once(outcome.writes.clone())).await;
+            return self.write("record its outcome", update, outcome.writes.once()).await;
         }
         let mut count = CountDown::begin(&self.context, batch, outcome.writes.len())?;
         loop {
-            let writes = [outcome.writes.clone(), count.writes()].concat();
-            let sent = self.write("record its outcome", update.clone(), at_once(writes)).await;
+            let writes = outcome.writes.and(count.writes());
+            let sent = self.write("record its outcome", update.clone(), writes.once()).await;
             if let Some(written) = count.settle(sent).await? {
                 return Ok(written);
             }
@@ -465,7 +457,7 @@ impl Held {
         let table = &self.context.table;
         let written = match actions {
             None => table.update(action, &self.id, update, want).await?,
-            Some(actions) => table.update_with(action, &self.id, update, actions, want).await?,
+            Some(actions) => actions.send(table, action, &self.id, update, want).await?,
         };
         match written {
             Written::Done(_) => Ok(None),
@@ -506,17 +498,6 @@ impl Held {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The caller's writes as a transaction needs them; `None` where there are none, and no transaction is needed.
-fn actions(writes: &[TransactWriteItem], token: &str) -> Option<Actions> {
-    (!writes.is_empty()).then(|| Actions { writes: writes.to_vec(), token: token.to_owned() })
-}
-
-/// The same for an outcome. Each try has a token of its own, so only the copies that the SDK sends by itself share one: whether
-/// an earlier try is in, the lock's condition tells, as it does without a transaction.
-fn at_once(writes: Vec<TransactWriteItem>) -> Option<Actions> {
-    (!writes.is_empty()).then(|| Actions::once(writes))
 }
 
 /// What DynamoDB showed when it refused a write.

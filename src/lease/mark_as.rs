@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::record::Tracker;
 use crate::schema::Data;
 use crate::status::Status;
+use crate::table::Writes;
 use crate::work_error::WorkError;
 
 /// Each fails with [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost) where the lock is no longer ours, and changes
@@ -36,7 +37,7 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn mark_as_failed(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Failed, Some(&error.into()), Vec::new()).await
+        self.held.end_as(Status::Failed, Some(&error.into()), Writes::default()).await
     }
 
     /// Exhausted, even where attempts are left: for an error that no other attempt would mend.
@@ -45,7 +46,7 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn mark_as_exhausted(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Exhausted, Some(&error.into()), Vec::new()).await
+        self.held.end_as(Status::Exhausted, Some(&error.into()), Writes::default()).await
     }
 
     /// Failed or exhausted, as the attempts say; the same as [`fail`](Self::fail).

@@ -17,9 +17,10 @@ use crate::error::Error;
 use crate::record::{LockToken, TaskId, Tracker};
 use crate::schema::{Data, to_value};
 use crate::status::Status;
+use crate::table::Writes;
 use crate::work_error::WorkError;
 
-pub(crate) use heart::{Heart, Stopped};
+pub(crate) use heart::{Care, Heart, Stopped};
 pub(crate) use held::{Held, Standing, not_held};
 
 /// A task in hand: the right to work on it until the lease ends, and the means to record the outcome.
@@ -129,7 +130,7 @@ impl<D: Data> Lease<D> {
     ///
     /// Outside of a tokio runtime; and where the work does.
     pub async fn keep_alive<F: Future>(&self, work: F) -> Result<F::Output, Error> {
-        Heart::start(&self.held).guard(work).await.map_err(|stopped| stopped.error)
+        Heart::start(&self.held, Care::full()).guard(work).await.map_err(|stopped| stopped.error)
     }
 
     /// The task's data.
@@ -155,7 +156,8 @@ impl<D: Data> Lease<D> {
     ///
     /// As [`set_data`](Self::set_data); [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost); what DynamoDB refuses.
     pub async fn checkpoint(&mut self, data: D) -> Result<(), Error> {
-        self.checkpoint_with(data, Vec::new()).await
+        self.set_data(data)?;
+        self.held.checkpoint(Writes::default()).await
     }
 
     /// The same, with writes of the caller's own in one transaction. See [`succeed_with`](Self::succeed_with).
@@ -165,7 +167,7 @@ impl<D: Data> Lease<D> {
     /// As [`succeed_with`](Self::succeed_with).
     pub async fn checkpoint_with(&mut self, data: D, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
         self.set_data(data)?;
-        self.held.checkpoint(writes).await
+        self.held.checkpoint(Writes::of(writes)).await
     }
 
     /// Records that the work is done, with the data where it was changed.
@@ -209,7 +211,7 @@ impl<D: Data> Lease<D> {
     /// does not hold ([`Error::action`]); [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), after retries;
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for too many writes; else what DynamoDB refuses.
     pub async fn succeed_with(&mut self, writes: Vec<TransactWriteItem>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Succeeded, None, writes).await
+        self.held.end_as(Status::Succeeded, None, Writes::of(writes)).await
     }
 
     /// Records that the work failed: failed while attempts are left, else exhausted. Data that was set is dropped.
@@ -231,7 +233,7 @@ impl<D: Data> Lease<D> {
         error: impl Into<WorkError>,
         writes: Vec<TransactWriteItem>,
     ) -> Result<Tracker<()>, Error> {
-        self.held.fail_with(&error.into(), writes).await
+        self.held.fail_with(&error.into(), Writes::of(writes)).await
     }
 
     /// Gives the task back to whoever comes next: it is pending, and the attempt is not counted.
@@ -242,11 +244,11 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn release(self) -> Result<Tracker<()>, Error> {
-        self.held.release(None, Vec::new()).await
+        self.held.release(None, Writes::default()).await
     }
 
     async fn end(self, status: Status, error: Option<&WorkError>) -> Result<Tracker<D>, Error> {
-        let record = self.held.end_as(status, error, Vec::new()).await?;
+        let record = self.held.end_as(status, error, Writes::default()).await?;
         Ok(record.with_data(self.data))
     }
 }

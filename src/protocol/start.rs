@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use thiserror::Error;
 
 use crate::record::{AttemptError, LockToken, Tracker};
@@ -217,7 +217,7 @@ pub enum Refusal {
     #[error("there is no such task; create it first, or start it without only_existing")]
     NotFound,
     /// Somebody else works on it.
-    #[error("locked by {} until {}; try again then", .owner.as_deref().unwrap_or("another worker"), .until.format("%FT%T%.3fZ"))]
+    #[error("locked by {} until {}; try again then", .owner.as_deref().unwrap_or("another worker"), show(.until))]
     Locked {
         /// Who, where they said so.
         owner: Option<String>,
@@ -225,7 +225,7 @@ pub enum Refusal {
         until: DateTime<Utc>,
     },
     /// It may be taken later.
-    #[error("not due until {}; try again then", .until.format("%FT%T%.3fZ"))]
+    #[error("not due until {}; try again then", show(.until))]
     NotDue {
         /// When.
         until: DateTime<Utc>,
@@ -250,6 +250,11 @@ pub enum Refusal {
         /// That state.
         status: Status,
     },
+}
+
+/// A time for people. Not by a format string, whose interpreter would be a fair part of a small program.
+fn show(time: &DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 impl Acquire {
@@ -470,7 +475,7 @@ pub struct Exhaust {
 impl Exhaust {
     fn of<D>(record: &Tracker<D>, now: DateTime<Utc>) -> Self {
         let message = match record.lock_expire_time {
-            Some(expiry) => format!("the lease ended at {} with no outcome", expiry.format("%FT%T%.3fZ")),
+            Some(expiry) => format!("the lease ended at {} with no outcome", show(&expiry)),
             None => "the task was unlocked with no outcome".to_owned(),
         };
         let error = || AttemptError::from_parts(record.attempts, now, LEASE_EXPIRED, &message, None);

@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 pub use policy::RequestPolicy;
 pub(crate) use read::{MAX_BATCH, Slice};
-pub(crate) use transact::{Actions, Created, MAX_ACTIONS, MAX_BYTES};
+pub(crate) use transact::{Actions, Created, MAX_ACTIONS, MAX_BYTES, Writes};
 
 use crate::error::Error;
 use crate::expression::Update;

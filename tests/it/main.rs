@@ -83,6 +83,9 @@ fn main() -> ExitCode {
             lambda::batch_rules::tests,
             lambda::batch_streams::tests,
             lambda::batch_queue::tests,
+            lambda::functions::tests,
+            lambda::layer::tests,
+            lambda::responses::tests,
         ] {
             trials.extend(tests(backend));
         }

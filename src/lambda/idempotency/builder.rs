@@ -54,13 +54,34 @@ pub enum TooLarge {
 }
 
 /// An [`Idempotency`] in the making.
+///
+/// ```
+/// # use dynamo_tracker::TrackerClient;
+/// use std::time::Duration;
+/// use dynamo_tracker::lambda::{Idempotency, InProgress, Key, MissingKey, Replay, TooLarge};
+///
+/// # fn example(client: TrackerClient<Replay>) -> Result<Idempotency, dynamo_tracker::Error> {
+/// Idempotency::builder(client)
+///     .key(Key::http_header("Idempotency-Key"))
+///     .missing_key(MissingKey::Skip)
+///     .while_in_progress(InProgress::Wait(Duration::from_secs(5)))
+///     .too_large(TooLarge::Compress)
+///     .cache(1000, Duration::from_secs(300))
+///     .build()
+/// # }
+/// ```
 #[must_use]
 pub struct IdempotencyBuilder {
     client: TrackerClient<Replay>,
     inner: Inner,
-    cache: Option<(u64, Duration)>,
-    // A function, for the code of the cache to be there only where it is asked for.
-    make_cache: fn(u64, Duration) -> Option<Arc<dyn Cache>>,
+    cache: Option<CacheSize>,
+}
+
+/// How large the cache is to be, and what makes it: a function, for its code to be there only where a cache is asked for.
+struct CacheSize {
+    entries: u64,
+    ttl: Duration,
+    make: fn(u64, Duration) -> Arc<dyn Cache>,
 }
 
 impl IdempotencyBuilder {
@@ -71,12 +92,13 @@ impl IdempotencyBuilder {
             missing_key: MissingKey::Refuse,
             in_progress: InProgress::Refuse,
             too_large: TooLarge::KeepNothing,
+            pack: |_| None,
             margin: MARGIN,
             cache: None,
             on_replay: None,
             off: false,
         };
-        Self { client, inner, cache: None, make_cache: |_, _| None }
+        Self { client, inner, cache: None }
     }
 
     /// What tells events apart. [`Key::whole`] by default.
@@ -107,6 +129,7 @@ impl IdempotencyBuilder {
     /// What becomes of a response that is too large to be kept.
     pub fn too_large(mut self, choice: TooLarge) -> Self {
         self.inner.too_large = choice;
+        self.inner.pack = Replay::pack;
         self
     }
 
@@ -115,8 +138,7 @@ impl IdempotencyBuilder {
     ///
     /// What an operator does to a record meanwhile (a redrive, a deletion) is seen when its time is over.
     pub fn cache(mut self, entries: u64, ttl: Duration) -> Self {
-        self.cache = Some((entries, ttl));
-        self.make_cache = |entries, ttl| Some(in_memory(entries, ttl));
+        self.cache = Some(CacheSize { entries, ttl, make: in_memory });
         self
     }
 
@@ -153,13 +175,13 @@ impl IdempotencyBuilder {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument): a value or a switch is no good; the message says which and why.
     pub fn build(self) -> Result<Idempotency, Error> {
         let mut inner = self.inner;
-        if let Some((entries, ttl)) = self.cache {
+        if let Some(CacheSize { entries, ttl, make }) = self.cache {
             check(entries > 0, "the cache must have room for at least one entry; or ask for no cache")?;
             check(
                 !ttl.is_zero() && ttl <= LONGEST_TTL,
                 "the cache must keep entries for up to a year, and not for nothing",
             )?;
-            inner.cache = (self.make_cache)(entries, ttl);
+            inner.cache = Some(make(entries, ttl));
         }
         if let InProgress::Wait(limit) = inner.in_progress {
             check(!limit.is_zero(), "there must be some time to wait for; or refuse an event that is in progress")?;
@@ -180,5 +202,34 @@ impl fmt::Debug for IdempotencyBuilder {
             .field("client", &self.client)
             .field("key", &self.inner.key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::Config;
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+
+    use super::*;
+
+    fn good() -> IdempotencyBuilder {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let client = aws_sdk_dynamodb::Client::from_conf(config);
+        Idempotency::builder(TrackerClient::builder(client).table("tasks").namespace("test").build().unwrap())
+    }
+
+    #[test]
+    fn bad_values_are_said() {
+        good().cache(1, Duration::from_secs(1)).build().unwrap();
+        let table = [
+            (good().cache(0, Duration::from_secs(1)), "room for at least one entry"),
+            (good().cache(1, Duration::ZERO), "must keep entries for up to a year"),
+            (good().cache(1, Duration::from_secs(367 * 24 * 3600)), "must keep entries for up to a year"),
+            (good().while_in_progress(InProgress::Wait(Duration::ZERO)), "some time to wait for"),
+        ];
+        for (builder, expected) in table {
+            let error = builder.build().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -14,6 +14,11 @@ use crate::protocol::Refusal;
 use crate::work_error::WorkError;
 
 /// What an [`IdempotencyError`] is. [`name`](Self::name) is what Lambda reports as the type of the error.
+///
+/// ```
+/// use dynamo_tracker::lambda::IdempotencyErrorKind;
+/// assert_eq!(IdempotencyErrorKind::TaskLocked.name(), "TaskLocked");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdempotencyErrorKind {
@@ -81,6 +86,22 @@ impl IdempotencyErrorKind {
 /// name of its type, so that a caller, a state machine or an alarm can tell them apart.
 ///
 /// Neither `Display`, but for the text of the work's own error, nor `Debug` shows anything of event or response.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+/// # let client = dynamo_tracker::TrackerClient::builder(store.client()).table("tasks").namespace("demo").build()?;
+/// # client.create_table().await?;
+/// use dynamo_tracker::lambda::{Idempotency, IdempotencyErrorKind, idempotent};
+///
+/// let _held = client.start("order-42").await?;
+/// let orders = Idempotency::builder(client).build()?;
+/// let error = idempotent(&orders, "order-42", || async { Ok::<u32, std::io::Error>(7) }).await.unwrap_err();
+/// assert_eq!((error.kind(), error.http_status()), (IdempotencyErrorKind::TaskLocked, 409));
+/// println!("again at {}", error.until().expect("a lock has an end"));
+/// assert_eq!(lambda_runtime::Diagnostic::from(error).error_type, "TaskLocked");
+/// # Ok(()) }
+/// ```
 pub struct IdempotencyError(Box<Inner>);
 
 struct Inner {

@@ -89,6 +89,8 @@ struct Inner {
     missing_key: MissingKey,
     in_progress: InProgress,
     too_large: TooLarge,
+    // A function, for its code to be there only where something is said of what is too large.
+    pack: fn(&Replay) -> Option<Replay>,
     margin: Duration,
     cache: Option<Arc<dyn Cache>>,
     on_replay: Option<Box<OnReplay>>,
@@ -133,7 +135,7 @@ impl Idempotency {
         Self { owner: Some(name.into()), ..self.clone() }
     }
 
-    /// The id of an event's task; `None` where the event has no key, and may have none.
+    /// The id of an event's task, by which [`client`](Self::client) finds its record; `None` where the event has no key, and may have none.
     ///
     /// # Errors
     ///

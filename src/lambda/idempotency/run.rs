@@ -201,7 +201,7 @@ impl Idempotency {
         let work = |mut lease: Lease<Replay>| async move {
             let context = &self.client.context;
             let response = in_time(context, budget.for_work(context), work).await?;
-            let replay = keep(&response, validation, self.inner.too_large, room(&lease.tracker()))?;
+            let replay = self.keep(&response, validation, room(&lease.tracker()))?;
             // It has been measured, so it fits. If it does not, the work is done all the same.
             if let Err(error) = lease.set_data(replay.clone()) {
                 tracing::warn!("the response is not kept: {error}");
@@ -220,6 +220,24 @@ impl Idempotency {
             }
             Err(error) => Err(IdempotencyError::unfinished(error, |done| done.replay.json().ok().flatten())),
         }
+    }
+
+    /// What is kept of a response.
+    fn keep<R: Serialize>(&self, response: &R, validation: Option<String>, room: usize) -> Result<Replay, WorkError> {
+        // What can't be written as JSON is as if it were too large: the work is done, and Lambda itself says what is wrong.
+        let Ok(json) = serde_json::to_string(response) else { return Ok(Replay::not_kept(validation)) };
+        let plain = Replay::plain(json, validation);
+        let bytes = plain.size();
+        if bytes <= room {
+            return Ok(plain);
+        }
+        let packed = match self.inner.too_large {
+            TooLarge::Fail => return Err(WorkError::fatal(ResponseTooLarge { bytes, room })),
+            TooLarge::KeepNothing => None,
+            TooLarge::Compress => (self.inner.pack)(&plain).filter(|packed| packed.size() <= room),
+        };
+        tracing::warn!(bytes, room, packed = packed.is_some(), "the response is too large to be kept as it is");
+        Ok(packed.unwrap_or_else(|| plain.emptied()))
     }
 
     /// Runs the work alone. It is stopped before the deadline as ever.
@@ -277,27 +295,4 @@ where
         Either::Left((result, _)) => result.map_err(Into::into),
         Either::Right(_) => Err(WorkError::from(DeadlineExceeded { begun: true })),
     }
-}
-
-/// What is kept of a response.
-fn keep<R: Serialize>(
-    response: &R,
-    validation: Option<String>,
-    too_large: TooLarge,
-    room: usize,
-) -> Result<Replay, WorkError> {
-    // What can't be written as JSON is as if it were too large: the work is done, and Lambda itself says what is wrong.
-    let Ok(json) = serde_json::to_string(response) else { return Ok(Replay::not_kept(validation)) };
-    let plain = Replay::plain(json, validation);
-    let bytes = plain.size();
-    if bytes <= room {
-        return Ok(plain);
-    }
-    let packed = match too_large {
-        TooLarge::Fail => return Err(WorkError::fatal(ResponseTooLarge { bytes, room })),
-        TooLarge::KeepNothing => None,
-        TooLarge::Compress => plain.pack().filter(|packed| packed.size() <= room),
-    };
-    tracing::warn!(bytes, room, packed = packed.is_some(), "the response is too large to be kept as it is");
-    Ok(packed.unwrap_or_else(|| plain.emptied()))
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use dynamo_tracker::TrackerClient;
+use dynamo_tracker::lambda::{Idempotency, IdempotencyLayer, Key};
 use futures_util::future::BoxFuture;
+use lambda_runtime::tower::Layer;
 use lambda_runtime::{Context, Error, LambdaEvent, Runtime, SnapStartResource, service_fn};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -13,7 +16,7 @@ use super::{batch, batch_function};
 use crate::bed::lambda::Function;
 
 /// Set for such a copy. What it is set to is what it does before it is ready: `start`, `exit`, `fail`, or milliseconds to
-/// wait. With `batch` it is another function.
+/// wait. With `batch` it is another function; with `idempotent`, one that does once what an event with a `key` says.
 const HANDLER: &str = "TRACKER_TEST_LAMBDA_HANDLER";
 
 /// A function of this handler.
@@ -41,6 +44,10 @@ async fn run(init: &str) -> Result<(), Error> {
     if init == batch_function::BATCH {
         return batch_function::run().await;
     }
+    if init == "idempotent" {
+        return lambda_runtime::run_concurrent(IdempotencyLayer::new(idempotency().await?).layer(service_fn(answer)))
+            .await;
+    }
     let mut runtime = Runtime::new(service_fn(answer));
     match init {
         "exit" => std::process::exit(4),
@@ -49,6 +56,14 @@ async fn run(init: &str) -> Result<(), Error> {
         millis => tokio::time::sleep(Duration::from_millis(millis.parse()?)).await,
     }
     runtime.run_concurrent().await
+}
+
+/// On the table and the endpoint that the environment names.
+async fn idempotency() -> Result<Idempotency, Error> {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    let client = TrackerClient::builder(aws_sdk_dynamodb::Client::new(&config));
+    let client = client.table(std::env::var("DYNAMO_TRACKER_TABLE")?).namespace("does").build()?;
+    Ok(Idempotency::builder(client).key(Key::new(|event| Some(event["key"].as_str()?.to_owned()))).build()?)
 }
 
 /// What makes the runtime report an error of the initialisation, by its own means.

@@ -8,8 +8,11 @@ pub(crate) mod batch_rules;
 pub(crate) mod batch_streams;
 pub(crate) mod core;
 mod emulator;
+pub(crate) mod functions;
 pub(crate) mod handler;
+pub(crate) mod layer;
 mod poller;
+pub(crate) mod responses;
 
 use std::future::Future;
 
