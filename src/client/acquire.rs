@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::Context;
-use crate::countdown::CountDown;
+use crate::countdown::{COUNTING, Counting, MAX_TRIES, counting_of};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::lease::{Held, not_held};
 use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
 use crate::status::Status;
-use crate::table::{Want, Written};
+use crate::table::{Want, Writes, Written};
 use crate::work_error::WorkError;
 
 /// How often a start that was refused may go on in another way. Each time, somebody else has changed the item in
@@ -26,6 +26,7 @@ pub(super) async fn acquire(
     context: &Arc<Context>,
     id: TaskId,
     options: StartOptions,
+    counting: Option<Counting>,
 ) -> Result<(Held, RawData), Error> {
     let mut write = request(context, &options).map_err(|error| error.about(&id))?;
     let deadline = deadline(context, &write);
@@ -44,12 +45,12 @@ pub(super) async fn acquire(
             }
         };
         match (verdict, record) {
-            (Verdict::Ours, Some(record)) => return hold(context, &write, record, deadline).await,
+            (Verdict::Ours, Some(record)) => return hold(context, &write, record, deadline, counting).await,
             (Verdict::Refuse(refusal), record) => return Err(refuse(refusal, record, &id)),
             (Verdict::Exhaust(mut exhaust), Some(record)) => {
                 exhaust.expire_at = context.expire_at(exhaust.now);
                 exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
-                if let Some(record) = mark_exhausted(context, &exhaust, record).await? {
+                if let Some(record) = mark_exhausted(context, &exhaust, record, counting).await? {
                     return Err(refuse(Refusal::Exhausted, Some(record), &id));
                 }
             }
@@ -92,9 +93,15 @@ async fn hold(
     write: &Acquire,
     record: Tracker<RawData>,
     deadline: Duration,
+    counting: Option<Counting>,
 ) -> Result<(Held, RawData), Error> {
     let (record, data) = record.swap_data(());
-    let held = Held::new(Arc::clone(context), record, write.token, write.lease, deadline);
+    let uncounted = record.batch.as_ref().and_then(|batch| counting_of(batch, counting).err());
+    let held = Held::new(Arc::clone(context), record, write.token, write.lease, deadline, counting);
+    if let Some(error) = uncounted {
+        held.release(None, Writes::default()).await?;
+        return Err(error.about(&held.id));
+    }
     if held.time_left().is_zero() {
         held.extend().await?;
     }
@@ -112,6 +119,7 @@ async fn mark_exhausted(
     context: &Context,
     write: &Exhaust,
     record: Tracker<RawData>,
+    counting: Option<Counting>,
 ) -> Result<Option<Tracker<RawData>>, Error> {
     let mut exhausted = write.apply(record.clone(), context.error_history);
     exhausted.count_off();
@@ -120,7 +128,7 @@ async fn mark_exhausted(
         let update = expression::exhaust(write, &record.id, &exhausted.errors, &context.codec);
         update.map_err(|error| error.about(&record.id))
     };
-    let send = |update| write_counted(context, "mark it exhausted", &record, update, Want::default());
+    let send = |update| write_counted(context, "mark it exhausted", &record, update, Want::default(), counting);
     let written = match send(update(write)?).await {
         // The history has no room in the item, and the task must end all the same.
         Err(error) if error.kind() == ErrorKind::ItemTooLarge => {
@@ -144,16 +152,20 @@ pub(super) async fn write_counted<D>(
     seen: &Tracker<D>,
     update: Update,
     want: Want,
+    counting: Option<Counting>,
 ) -> Result<Written, Error> {
-    let update = match &seen.batch {
-        None => expression::uncounted(update),
-        Some(batch) => expression::counted(update, batch),
+    let Some(batch) = &seen.batch else {
+        return context.table.update(action, &seen.id, expression::uncounted(update), want).await;
     };
-    let mut count = CountDown::begin(context, seen.batch.as_ref(), 0)?.patient();
+    let about = |error: Error| error.about(&seen.id);
+    let update = expression::counted(update, batch);
+    let counting = counting_of(batch, counting).map_err(about)?;
+    let mut count = counting(context, batch, 0, MAX_TRIES).map_err(about)?;
     loop {
-        let sent = context.table.update_and(action, &seen.id, update.clone(), count.writes(), want).await;
-        if let Some(written) = count.settle(sent).await.map_err(|error| error.about(&seen.id))? {
-            return Ok(written);
+        let writes = count.with(&Writes::default());
+        match context.table.update_and(action, &seen.id, update.clone(), &writes, want).await {
+            Err(error) => count.recover(error).await.map_err(about)?,
+            written => return written,
         }
     }
 }
@@ -196,7 +208,7 @@ pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken)
             let left = record.lock_expire_time.and_then(|expiry| (expiry - context.now()).to_std().ok());
             let deadline = begun + left.unwrap_or_default();
             let (record, data) = record.swap_data(());
-            Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline), data))
+            Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline, Some(COUNTING)), data))
         }
         None => Err(Error::new(ErrorKind::NotFound, "there is no such task; check its id").about(&id)),
         stored => Err(not_held(stored, &id)),

@@ -21,6 +21,7 @@ pub use new_task::NewTask;
 pub use run::{Recorded, RunError};
 
 use crate::context::Context;
+use crate::countdown::{COUNTING, Counting};
 use crate::error::{Error, ErrorKind};
 use crate::expression;
 use crate::lease::Lease;
@@ -227,10 +228,20 @@ impl<D: Data> TrackerClient<D> {
     /// A refusal ([`Error::is_refused`]); [`ErrorKind::InvalidArgument`] for a bad id or option; [`ErrorKind::Unreadable`]
     /// where the data is no `D`, which is recorded as a failed attempt; else what DynamoDB refuses.
     pub async fn start_with(&self, id: impl AsRef<str>, options: StartOptions) -> Result<Lease<D>, Error> {
-        let id = self.id(id.as_ref())?;
+        self.start_counting(id.as_ref(), options, Some(COUNTING)).await
+    }
+
+    /// The same by a program that may leave out the counting of batches, and then refuses their tasks.
+    pub(crate) async fn start_counting(
+        &self,
+        id: &str,
+        options: StartOptions,
+        counting: Option<Counting>,
+    ) -> Result<Lease<D>, Error> {
+        let id = self.id(id)?;
         let span = tracing::debug_span!("start", task = ?id);
         async {
-            let (held, data) = acquire::acquire(&self.context, id, options).await?;
+            let (held, data) = acquire::acquire(&self.context, id, options, counting).await?;
             let held = Arc::new(held);
             match held.record().with_data(data).typed() {
                 Ok(Tracker { data, .. }) => Ok(Lease::new(held, data)),

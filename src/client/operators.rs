@@ -2,14 +2,14 @@
 
 use super::acquire::write_counted;
 use super::{TrackerClient, changed};
-use crate::countdown::{AGAIN, CountDown, Counters, MAX_TRIES, reopen};
+use crate::countdown::{AGAIN, COUNTING, Counters, MAX_TRIES, reopen};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{Operate, Operation};
 use crate::record::{BatchMember, RawData, Tracker};
 use crate::schema::Data;
 use crate::status::Status;
-use crate::table::{Actions, Want, Written};
+use crate::table::{Want, Writes, Written};
 
 /// Each is bound to the record that was seen, and writes nothing where it has changed since.
 impl<D: Data> TrackerClient<D> {
@@ -105,7 +105,9 @@ impl<D: Data> TrackerClient<D> {
     async fn send_operation(&self, seen: &Tracker<D>, operation: Operation, update: Update) -> Result<Written, Error> {
         let want = Want { item: true, within: None };
         match (operation, &seen.last_batch) {
-            (Operation::Ignore, _) => write_counted(&self.context, operation.name(), seen, update, want).await,
+            (Operation::Ignore, _) => {
+                write_counted(&self.context, operation.name(), seen, update, want, Some(COUNTING)).await
+            }
             (Operation::Redrive, Some(batch)) => self.redrive_in(batch, seen, update).await,
             _ => self.context.table.update(operation.name(), &seen.id, update, want).await,
         }
@@ -114,17 +116,19 @@ impl<D: Data> TrackerClient<D> {
     async fn send_deletion(&self, seen: &Tracker<D>) -> Result<Written, Error> {
         let condition = expression::unchanged(seen.loaded.0.unwrap_or(seen.version()), &self.context.codec);
         let (table, id) = (&self.context.table, &seen.id);
-        let mut count = CountDown::begin(&self.context, seen.batch.as_ref(), 0)?.patient();
+        let Some(batch) = &seen.batch else { return table.delete(id, condition).await };
+        let mut count = COUNTING(&self.context, batch, 0, MAX_TRIES)?;
         loop {
-            let sent = match count.writes() {
-                none if none.is_empty() => table.delete(id, condition.clone()).await,
-                writes => {
+            let sent = match count.with(&Writes::default()).once() {
+                None => table.delete(id, condition.clone()).await,
+                Some(actions) => {
                     let ours = table.delete_action(table.key.key(id), condition.clone())?;
-                    table.transact("delete it", ours, Actions::once(writes), Want::default()).await
+                    table.transact("delete it", ours, actions, Want::default()).await
                 }
             };
-            if let Some(written) = count.settle(sent).await? {
-                return Ok(written);
+            match sent {
+                Err(error) => count.recover(error).await?,
+                written => return written,
             }
         }
     }
@@ -140,7 +144,7 @@ impl<D: Data> TrackerClient<D> {
                 let want = Want { item: true, within: None };
                 return table.update(action, &seen.id, late, want).await;
             };
-            match table.update_and(action, &seen.id, reopened.clone(), writes, Want::default()).await {
+            match table.update_and(action, &seen.id, reopened.clone(), &Writes::of(writes), Want::default()).await {
                 Err(error) if error.kind() == ErrorKind::ActionRefused => {}
                 Err(error) if error.is_temporary() => self.context.clock.sleep(AGAIN.delay(tries)).await,
                 written => return written,

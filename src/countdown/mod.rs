@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::{BatchMember, TaskId, Tracker};
-use crate::table::MAX_ACTIONS;
+use crate::table::{MAX_ACTIONS, Writes};
 
 use items::PartState;
 pub(crate) use items::{Counters, MAX_DEPENDENTS, RootState, never};
@@ -37,54 +38,81 @@ pub(crate) const MAX_TRIES: u32 = 25;
 /// How many writes of the caller's own fit into the transaction that ends the last task, besides that task, part and root.
 pub(crate) const MAX_OWN: usize = MAX_ACTIONS - 3 - MAX_DEPENDENTS;
 
-/// The writes that count a task of a batch, to be sent with the one that ends it: until [`settle`](Self::settle) says that it
-/// is done.
-pub(crate) struct CountDown<'a> {
-    counted: Option<(Counters<'a>, u16)>,
+/// Counts a task of a batch, in the transaction that ends it.
+pub(crate) trait Count: Send {
+    /// The caller's writes, and behind them those that count.
+    fn with(&self, own: &Writes) -> Writes;
+
+    /// What to do after an error: `Ok` is to send again, since the counters have changed.
+    fn recover(&mut self, error: Error) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// What begins that. The numbers are how many writes are the caller's, and how often to try again where another transaction was
+/// in the way.
+///
+/// A pointer, so that a program whose tasks are of no batch has none of the SDK's code for transactions: a Lambda function asks for
+/// it by `IdempotencyBuilder::counts_batches`.
+pub(crate) type Counting = for<'a> fn(&'a Context, &'a BatchMember, usize, u32) -> Result<Box<dyn Count + 'a>, Error>;
+
+pub(crate) const COUNTING: Counting =
+    |context, member, own, tries| Ok(Box::new(CountDown::begin(context, member, own, tries)?));
+
+/// The counting of a task of a batch, which has to be there.
+pub(crate) fn counting_of(batch: &BatchMember, counting: Option<Counting>) -> Result<Counting, Error> {
+    counting.ok_or_else(|| {
+        let message = format!(
+            "it is a task of the batch {}, which this program does not count; let it, by IdempotencyBuilder::counts_batches",
+            batch.batch()
+        );
+        Error::new(ErrorKind::InvalidArgument, message)
+    })
+}
+
+/// The writes that count one task. A write goes by the ordinary case first; then by what the counters say.
+struct CountDown<'a> {
+    counters: Counters<'a>,
+    part: u16,
     own: usize,
     writes: Vec<TransactWriteItem>,
     round: u32,
-    /// How often to try again where another transaction was in the way; nothing where the caller does so.
     tries: u32,
 }
 
 impl<'a> CountDown<'a> {
-    /// Begins with the ordinary case. A task of no batch has nothing to count. `own` is how many writes besides the first are
-    /// the caller's: that one of these is refused is the caller's business.
-    pub(crate) fn begin(context: &'a Context, member: Option<&'a BatchMember>, own: usize) -> Result<Self, Error> {
-        let counted = member.map(|member| (Counters::of_member(context, member), member.part()));
-        let writes = counted.iter().map(|(counters, part)| counters.count_task(*part)).collect::<Result<_, _>>()?;
-        Ok(Self { counted, own, writes, round: 0, tries: 0 })
+    fn begin(context: &'a Context, member: &'a BatchMember, own: usize, tries: u32) -> Result<Self, Error> {
+        let (counters, part) = (Counters::of_member(context, member), member.part());
+        let writes = vec![counters.count_task(part)?];
+        Ok(Self { counters, part, own, writes, round: 0, tries })
     }
 
-    /// Waits and tries again by itself where another transaction was in the way, as the SDK does for single writes.
-    pub(crate) fn patient(self) -> Self {
-        Self { tries: MAX_TRIES, ..self }
-    }
-
-    /// What to send besides.
-    pub(crate) fn writes(&self) -> Vec<TransactWriteItem> {
-        self.writes.clone()
-    }
-
-    /// What came of it; `None` where it is to be sent again, since the counters have changed.
-    pub(crate) async fn settle<T>(&mut self, sent: Result<T, Error>) -> Result<Option<T>, Error> {
-        let (counters, part) = match (&self.counted, &sent) {
-            (Some((counters, part)), Err(error)) if is_counter_refusal(error, self.own) => (counters, *part),
-            (Some((counters, _)), Err(error)) if error.is_temporary() && self.tries > 0 => {
-                counters.context.clock.sleep(AGAIN.delay(MAX_TRIES - self.tries + 1)).await;
+    async fn look_again(&mut self, error: Error) -> Result<(), Error> {
+        let clock = &self.counters.context.clock;
+        match error {
+            error if is_counter_refusal(&error, self.own) => {}
+            error if error.is_temporary() && self.tries > 0 => {
+                clock.sleep(AGAIN.delay(MAX_TRIES - self.tries + 1)).await;
                 self.tries -= 1;
-                return Ok(None);
+                return Ok(());
             }
-            _ => return sent.map(Some),
-        };
+            error => return Err(error),
+        }
         if self.round == MAX_ROUNDS {
             let message = format!("the counters of its batch changed at each of {MAX_ROUNDS} tries; try again");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
-        self.writes = look(counters, part, counters.context.now()).await?;
+        self.writes = look(&self.counters, self.part, self.counters.context.now()).await?;
         self.round += 1;
-        Ok(None)
+        Ok(())
+    }
+}
+
+impl Count for CountDown<'_> {
+    fn with(&self, own: &Writes) -> Writes {
+        own.and(self.writes.clone())
+    }
+
+    fn recover(&mut self, error: Error) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.look_again(error))
     }
 }
 

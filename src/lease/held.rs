@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::context::Context;
-use crate::countdown::{CountDown, MAX_OWN};
+use crate::countdown::{Counting, MAX_OWN, counting_of};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
@@ -41,6 +41,8 @@ pub(crate) struct Held {
     pub(crate) attempt: u32,
     pub(crate) generation: u64,
     lease: Duration,
+    /// What counts the task in its batch, if it has one, when it ends.
+    counting: Option<Counting>,
     /// Fires when the lease is lost.
     lost: CancellationToken,
     state: Mutex<State>,
@@ -87,6 +89,7 @@ impl Held {
         token: LockToken,
         lease: Duration,
         deadline: Duration,
+        counting: Option<Counting>,
     ) -> Self {
         Self {
             context,
@@ -95,6 +98,7 @@ impl Held {
             attempt: record.attempts,
             generation: record.generation,
             lease,
+            counting,
             lost: CancellationToken::new(),
             state: Mutex::new(State { step: record.step, record, unsaved: None, deadline, standing: Standing::Open }),
             writing: tokio::sync::Mutex::new(()),
@@ -437,15 +441,16 @@ impl Held {
         update: Update,
         batch: Option<&BatchMember>,
     ) -> Result<Option<Refused>, Error> {
-        if batch.is_none() {
+        let Some(batch) = batch else {
             return self.write("record its outcome", update, outcome.writes.once()).await;
-        }
-        let mut count = CountDown::begin(&self.context, batch, outcome.writes.len())?;
+        };
+        let counting = counting_of(batch, self.counting)?;
+        let mut count = counting(&self.context, batch, outcome.writes.len(), 0)?;
         loop {
-            let writes = outcome.writes.and(count.writes());
-            let sent = self.write("record its outcome", update.clone(), writes.once()).await;
-            if let Some(written) = count.settle(sent).await? {
-                return Ok(written);
+            let writes = count.with(&outcome.writes);
+            match self.write("record its outcome", update.clone(), writes.once()).await {
+                Err(error) => count.recover(error).await?,
+                written => return written,
             }
         }
     }

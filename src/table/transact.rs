@@ -103,7 +103,6 @@ impl Actions {
     }
 }
 
-
 /// What became of items that are made together.
 #[derive(Debug)]
 pub(crate) enum Created {
@@ -134,12 +133,12 @@ impl Table {
         action: &str,
         id: &TaskId,
         update: Update,
-        writes: Vec<TransactWriteItem>,
+        writes: &Writes,
         want: Want,
     ) -> Result<Written, Error> {
-        match writes.is_empty() {
-            true => self.update(action, id, update, want).await,
-            false => self.update_with(action, id, update, Actions::once(writes), want).await,
+        match writes.once() {
+            None => self.update(action, id, update, want).await,
+            Some(actions) => actions.send(self, action, id, update, want).await,
         }
     }
 

@@ -86,6 +86,7 @@ fn main() -> ExitCode {
             lambda::functions::tests,
             lambda::layer::tests,
             lambda::responses::tests,
+            lambda::shown::tests,
         ] {
             trials.extend(tests(backend));
         }

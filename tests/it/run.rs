@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
+use crate::bed::log::Log;
 
 crate::tests![
     the_work_is_run_once,
@@ -189,8 +190,7 @@ async fn a_success_that_the_work_could_not_record_is_no_failure(bed: Bed) {
 
 async fn neither_debug_nor_logs_show_what_the_work_said(bed: Bed) {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
-    let guard = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
+    let guard = tracing::subscriber::set_default(log.subscriber());
     let client = bed.client::<Value>();
     client.create(dynamo_tracker::NewTask::new("t").data(json!("needle"))).await.unwrap();
     let failing = client.run("t", StartOptions::new(), |mut lease| async move {
@@ -203,38 +203,7 @@ async fn neither_debug_nor_logs_show_what_the_work_said(bed: Bed) {
     let run = std::panic::AssertUnwindSafe(client.run("t", StartOptions::new(), work)).catch_unwind();
     let _: Result<Result<(), _>, _> = run.await;
     drop(guard);
-    let text = log.text();
-    assert!(text.contains("recorded the outcome") && text.contains("test#t"), "{text}");
-    // The SDK logs whole requests and answers at this level; what is ours must not.
-    let ours: Vec<_> = text.lines().filter(|line| line.contains("dynamo_tracker::")).collect();
-    assert!(!ours.is_empty() && !ours.iter().any(|line| line.contains("needle")), "{ours:#?}");
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+    let lines = log.own_lines();
+    assert!(lines.iter().any(|line| line.contains("recorded the outcome") && line.contains("test#t")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("needle")), "{lines:#?}");
 }

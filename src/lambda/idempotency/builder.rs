@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::cache::{Cache, in_memory};
 use super::{Idempotency, Inner, Key, Replay, switch};
 use crate::client::{TrackerClient, check};
+use crate::countdown::COUNTING;
 use crate::error::Error;
 use crate::record::Tracker;
 
@@ -93,6 +94,7 @@ impl IdempotencyBuilder {
             in_progress: InProgress::Refuse,
             too_large: TooLarge::KeepNothing,
             pack: |_| None,
+            counting: None,
             margin: MARGIN,
             cache: None,
             on_replay: None,
@@ -139,6 +141,13 @@ impl IdempotencyBuilder {
     /// What an operator does to a record meanwhile (a redrive, a deletion) is seen when its time is over.
     pub fn cache(mut self, entries: u64, ttl: Duration) -> Self {
         self.cache = Some(CacheSize { entries, ttl, make: in_memory });
+        self
+    }
+
+    /// Takes tasks of a [`Batch`](crate::Batch) too, and counts them there when they end. Without it they are refused, and the
+    /// program need not have the SDK's code for transactions in it, which is a fortieth of a small function.
+    pub fn counts_batches(mut self) -> Self {
+        self.inner.counting = Some(COUNTING);
         self
     }
 

@@ -28,6 +28,7 @@ pub use key::Key;
 pub use replay::Replay;
 
 use crate::client::TrackerClient;
+use crate::countdown::Counting;
 use crate::error::{Error, ErrorKind};
 use crate::work_error::WorkError;
 pub(super) use budget::Budget;
@@ -91,6 +92,8 @@ struct Inner {
     too_large: TooLarge,
     // A function, for its code to be there only where something is said of what is too large.
     pack: fn(&Replay) -> Option<Replay>,
+    // Likewise.
+    counting: Option<Counting>,
     margin: Duration,
     cache: Option<Arc<dyn Cache>>,
     on_replay: Option<Box<OnReplay>>,

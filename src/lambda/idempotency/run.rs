@@ -75,12 +75,20 @@ impl Idempotency {
         let handle = span.clone();
         async {
             let budget = Budget::new(&self.client.context, left, self.inner.margin);
-            let outcome = match self.begin(id, budget).await? {
-                Begun::Ours(lease, beats) => self.execute(lease, beats, budget, validation, work).await?,
-                Begun::Done(record) => self.replay(&record, validation.as_deref())?,
+            let tell = |attempt: u32, replayed: bool| {
+                handle.record("attempt", attempt).record("replayed", replayed);
             };
-            handle.record("attempt", outcome.attempt).record("replayed", outcome.replayed);
-            Ok(outcome)
+            match self.begin(id, budget).await? {
+                Begun::Ours(lease, beats) => {
+                    tell(lease.attempt(), false);
+                    self.execute(lease, beats, budget, validation, work).await
+                }
+                Begun::Done(record) => {
+                    tell(record.attempts, true);
+                    tracing::info!("done before: its response is given again");
+                    self.replay(&record, validation.as_deref())
+                }
+            }
         }
         .instrument(span)
         .await
@@ -118,7 +126,7 @@ impl Idempotency {
         if let Some(owner) = &self.owner {
             options = options.owner(&**owner);
         }
-        match self.client.start_with(id, options).await {
+        match self.client.start_counting(id, options, self.inner.counting).await {
             Ok(lease) => Ok(Begun::Ours(lease, !covered)),
             Err(error) if error.is_already_succeeded() => {
                 let record = error.tracker_as::<Replay>().ok_or(error)??;

@@ -4,6 +4,7 @@ mod dynamodb_local;
 mod example;
 pub(crate) mod http;
 pub(crate) mod lambda;
+pub(crate) mod log;
 pub(crate) mod meter;
 mod moto;
 mod port;

@@ -1,8 +1,7 @@
 //! What becomes of each record of a batch, on SQS.
 
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -14,11 +13,11 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tower::Service;
 use tracing::instrument::WithSubscriber;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::batch_event::{Calls, Order, failed, fifo, invocation, order, sqs};
 use crate::bed::Bed;
 use crate::bed::http::Fault;
+use crate::bed::log::Log;
 
 crate::tests![
     each_message_is_done_once,
@@ -464,52 +463,21 @@ async fn the_log_says_which_task_and_shows_no_data(bed: Bed) {
     let log = Log::default();
     for _ in 0..2 {
         let event = sqs([order("secret", SUCCEED), order("secret", FAIL), json!({ "secret": true })]);
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
         let calls = Calls::default();
         let handler = |delivery| {
             tracing::info!("handling it");
             calls.clone().handle(delivery)
         };
         let work = batch.run(invocation(&bed, event), handler);
-        work.with_subscriber(subscriber.with_writer(log.clone()).finish()).await.unwrap();
+        work.with_subscriber(log.subscriber()).await.unwrap();
     }
     let lines = log.lines();
     let has = |wanted: &[&str]| lines.iter().any(|line| wanted.iter().all(|part| line.contains(part)));
     assert!(has(&["record=\"m0\" task=\"m0\" namespace=\"test\" attempt=1", "handling it"]), "{lines:#?}");
     assert!(has(&["record=\"m0\"", "replayed=true", "the record is over: replayed acknowledged=true"]), "{lines:#?}");
     assert!(has(&["record=\"m1\"", "attempt=2", "the record is over: failed acknowledged=false"]), "{lines:#?}");
-    let own = lines.iter().filter(|line| line.contains("dynamo_tracker"));
-    for line in own {
+    for line in log.own_lines() {
         assert!(!line.contains("secret") && !line.contains("no paper"), "{line}");
-    }
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

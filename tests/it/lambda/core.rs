@@ -7,7 +7,8 @@ use std::time::Duration;
 use dynamo_tracker::lambda::{
     Idempotency, IdempotencyBuilder, IdempotencyError, InProgress, JmesPath, Key, MissingKey, Outcome, idempotent,
 };
-use dynamo_tracker::{Clock, Status, TrackerClient, WorkError};
+use dynamo_tracker::{Clock, NewTask, Status, TrackerClient, WorkError};
+use futures_util::stream;
 use lambda_runtime::{Context, Diagnostic};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -38,7 +39,8 @@ crate::tests![
     an_ignored_event_and_a_table_that_is_not_there,
     a_panic_is_recorded_and_goes_on,
     any_function_can_be_idempotent,
-    nothing_of_event_or_response_is_shown,
+    a_task_of_a_batch_is_refused_unless_it_is_counted,
+    an_exhausted_task_of_a_batch_is_counted,
 ];
 
 /// Keyed by the event's `id`.
@@ -475,15 +477,37 @@ async fn any_function_can_be_idempotent(bed: Bed) {
     assert_eq!((error.kind().name(), error.work_error().unwrap().to_string()), ("HandlerFailed", "no".to_owned()));
 }
 
-async fn nothing_of_event_or_response_is_shown(bed: Bed) {
-    let idempotency = by_id(&bed).validate(Key::whole()).build().unwrap();
-    let event = json!({"id": 1, "card": "needle"});
-    let work = || async { Ok::<_, WorkError>("needle".to_owned()) };
-    let outcome = idempotency.run(&event, None, work).await.unwrap();
-    let mismatch = idempotency.run(&json!({"id": 1, "card": "another needle"}), None, work).await.unwrap_err();
-    let fails = || async { Err::<String, WorkError>("needle".into()) };
-    let failed = idempotency.run(&json!({"id": 2}), None, fails).await.unwrap_err();
-    let shown = format!("{idempotency:?} {outcome:?} {mismatch:?} {mismatch} {failed:?}");
-    assert!(!shown.contains("needle"), "{shown}");
-    assert!(shown.contains("Outcome { replayed: false, attempt: 1, .. }"), "{shown}");
+async fn a_task_of_a_batch_is_refused_unless_it_is_counted(bed: Bed) {
+    let counter = Counter::default();
+    let (idempotency, counting) = (by_id(&bed).build().unwrap(), by_id(&bed).counts_batches().build().unwrap());
+    let batch = idempotency.client().open_batch("import", 2).await.unwrap();
+    batch.create_many(stream::iter(["1", "2"].map(NewTask::new)), 1).await.unwrap();
+    batch.close().await.unwrap();
+    let error = idempotency.run_keyed("1", None, None, || counter.work()).await.unwrap_err();
+    assert!(error.to_string().contains("counts_batches"), "{error}");
+    let record = idempotency.client().load("1").await.unwrap().unwrap();
+    assert_eq!((record.status, record.attempts, record.lock, counter.runs()), (Status::Pending, 0, None, 0));
+    for id in ["1", "2"] {
+        counting.run_keyed(id, None, None, || counter.work()).await.unwrap();
+    }
+    let status = batch.status().await.unwrap();
+    assert_eq!((status.open_tasks, status.complete_time.is_some(), counter.runs()), (0, true, 2));
+    // What has ended is of no batch any more.
+    assert!(idempotency.run_keyed("1", None, None, || counter.work()).await.unwrap().replayed);
+}
+
+async fn an_exhausted_task_of_a_batch_is_counted(bed: Bed) {
+    let client = bed.builder().max_attempts(1).build().unwrap();
+    let builder = || Idempotency::builder(client.clone()).key(Key::path(JmesPath::new("id").unwrap()));
+    let (idempotency, counting) = (builder().build().unwrap(), builder().counts_batches().build().unwrap());
+    let batch = client.open_batch("import", 2).await.unwrap();
+    batch.create_many(stream::iter(["1"].map(NewTask::new)), 1).await.unwrap();
+    // A crash at the last attempt, for the next start to find.
+    drop(client.start("1").await.unwrap());
+    bed.clock.advance(Duration::from_secs(3600));
+    let error = idempotency.run_keyed("1", None, None, fine).await.unwrap_err();
+    assert!(error.to_string().contains("counts_batches"), "{error}");
+    assert_eq!(batch.status().await.unwrap().open_tasks, 1);
+    assert_eq!(name(counting.run_keyed("1", None, None, fine).await.unwrap_err()), "TaskExhausted");
+    assert_eq!(batch.status().await.unwrap().open_tasks, 0);
 }

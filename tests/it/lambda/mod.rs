@@ -13,6 +13,7 @@ pub(crate) mod handler;
 pub(crate) mod layer;
 mod poller;
 pub(crate) mod responses;
+pub(crate) mod shown;
 
 use std::future::Future;
 
