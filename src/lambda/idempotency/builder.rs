@@ -47,7 +47,7 @@ pub enum TooLarge {
     /// The success is recorded without the response. Whoever comes first gets it, later ones
     /// [`ResponseNotKept`](super::IdempotencyErrorKind::ResponseNotKept). The default.
     KeepNothing,
-    /// It is packed by gzip. If it is still too large, as above.
+    /// It is packed by zlib, as programs of other languages can read. If it is still too large, as above.
     Compress,
     /// A failure for good is recorded, and all get [`ResponseTooLarge`](super::IdempotencyErrorKind::ResponseTooLarge) or
     /// [`TaskExhausted`](super::IdempotencyErrorKind::TaskExhausted): for functions whose callers can't do without the response.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 
 use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ const OWN_BYTES: usize = 8 * 1024;
 /// A Lambda response has at most 6 MB. What unpacks to more was not packed by this crate.
 const MAX_UNPACKED: u64 = 64 * 1024 * 1024;
 
-/// What is kept of work that succeeded: its response as JSON, plain or packed by gzip, and the hash of the part of the event
+/// What is kept of work that succeeded: its response as JSON, plain or packed by zlib, and the hash of the part of the event
 /// that must be the same when it comes again. It is the data of the tasks that [`Idempotency`](super::Idempotency) works with.
 ///
 /// JSON text keeps all that serde writes: numbers with all their digits, and `null` apart from nothing at all. `Debug` shows
@@ -35,7 +35,7 @@ pub struct Replay {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     response: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
-    gzip: Option<Vec<u8>>,
+    zlib: Option<Vec<u8>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     validation: Option<String>,
 }
@@ -43,14 +43,14 @@ pub struct Replay {
 impl Replay {
     /// Keeps a response.
     pub(in crate::lambda) fn plain(json: String, validation: Option<String>) -> Self {
-        Self { response: Some(json), gzip: None, validation }
+        Self { response: Some(json), zlib: None, validation }
     }
 
     /// The same, packed; `None` where there is nothing to pack.
     pub(super) fn pack(&self) -> Option<Self> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(self.response.as_ref()?.as_bytes()).ok()?;
-        Some(Self { response: None, gzip: Some(encoder.finish().ok()?), validation: self.validation.clone() })
+        Some(Self { response: None, zlib: Some(encoder.finish().ok()?), validation: self.validation.clone() })
     }
 
     /// The same without the response.
@@ -60,13 +60,13 @@ impl Replay {
 
     /// Keeps that there was a response, and no more.
     pub(super) fn not_kept(validation: Option<String>) -> Self {
-        Self { response: None, gzip: None, validation }
+        Self { response: None, zlib: None, validation }
     }
 
     /// How many bytes it takes.
     pub(super) fn size(&self) -> usize {
         let texts = self.response.iter().chain(&self.validation).map(String::len).sum::<usize>();
-        texts + self.gzip.as_ref().map_or(0, Vec::len)
+        texts + self.zlib.as_ref().map_or(0, Vec::len)
     }
 
     /// The response as JSON; `None` where it was not kept.
@@ -75,10 +75,10 @@ impl Replay {
     ///
     /// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable): it is packed, and can't be unpacked.
     pub fn json(&self) -> Result<Option<String>, crate::Error> {
-        match (&self.response, &self.gzip) {
+        match (&self.response, &self.zlib) {
             (Some(json), _) => Ok(Some(json.clone())),
             (None, Some(packed)) => unpack(packed).map(Some).map_err(|source| {
-                let message = "the response that is kept is no gzip; delete the record to have the event handled again";
+                let message = "the response that is kept is no zlib stream; delete the record to have the event handled again";
                 crate::Error::new(crate::ErrorKind::Unreadable, message).with_source(source)
             }),
             (None, None) => Ok(None),
@@ -104,7 +104,7 @@ impl Replay {
 
 impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = self.response.is_some() || self.gzip.is_some();
+        let kept = self.response.is_some() || self.zlib.is_some();
         f.debug_struct("Replay").field("kept", &kept).finish_non_exhaustive()
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn unreadable<R>() -> crate::Error {
 
 fn unpack(packed: &[u8]) -> io::Result<String> {
     let mut json = String::new();
-    GzDecoder::new(packed).take(MAX_UNPACKED).read_to_string(&mut json)?;
+    ZlibDecoder::new(packed).take(MAX_UNPACKED).read_to_string(&mut json)?;
     Ok(json)
 }
 
@@ -168,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gzip_is_said() {
-        let broken = Replay { gzip: Some(b"secret".to_vec()), ..Replay::default() };
+    fn what_is_no_zlib_is_said() {
+        let broken = Replay { zlib: Some(b"secret".to_vec()), ..Replay::default() };
         let error = broken.json().unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Unreadable);
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");

@@ -19,7 +19,7 @@ crate::tests![
     a_replay_can_be_changed,
 ];
 
-/// A response of so many bytes, which gzip can't make smaller than three quarters of that.
+/// A response of so many bytes, which zlib can't make smaller than three quarters of that.
 fn noise(bytes: usize) -> String {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| random.alphanumeric()).take(bytes).collect()
