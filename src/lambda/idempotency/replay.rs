@@ -78,7 +78,8 @@ impl Replay {
         match (&self.response, &self.zlib) {
             (Some(json), _) => Ok(Some(json.clone())),
             (None, Some(packed)) => unpack(packed).map(Some).map_err(|source| {
-                let message = "the response that is kept is no zlib stream; delete the record to have the event handled again";
+                let message =
+                    "the response that is kept is no zlib stream; delete the record to have the event handled again";
                 crate::Error::new(crate::ErrorKind::Unreadable, message).with_source(source)
             }),
             (None, None) => Ok(None),

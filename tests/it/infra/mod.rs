@@ -3,10 +3,13 @@
 mod permission;
 mod template;
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, GlobalSecondaryIndexDescription, KeySchemaElement, Put, TransactWriteItem,
 };
 use chrono::TimeDelta;
+use dynamo_tracker::lambda::{Idempotency, Replay};
 use dynamo_tracker::{Clock, Lease, NewTask, Query, StartOptions, Status, TaskRef, TrackerClient, WorkError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
@@ -71,18 +74,36 @@ async fn each_template_keeps_its_table_safe(_: Bed) {
     }
 }
 
-/// With an index and without, all that a handler can do to a task that it has, or can't get.
+/// With an index and without, all that can become of an event.
 async fn the_function_may_do_what_it_does_and_no_more(bed: Bed) {
-    let theirs = bed.builder::<u32>().table(format!("{}-theirs", bed.table)).build().unwrap();
-    theirs.create_table().await.unwrap();
     bed.http.forget();
-    handle(&bed, &bed.client(), theirs.table()).await;
-    handle(&bed, &bed.builder().namespace("indexed").index(SHARDS).build().unwrap(), theirs.table()).await;
+    answer(&bed, &bed.builder().max_attempts(1).build().unwrap()).await;
+    answer(&bed, &bed.builder().namespace("indexed").index(SHARDS).max_attempts(1).build().unwrap()).await;
     let needed = permission::needed(&bed);
     for template in Template::all().iter().filter(|template| template.name != "table.json") {
         let role = &template.properties("Role")["Policies"][0]["PolicyDocument"];
         assert_eq!(permission::allowed(role), needed, "{}", template.name);
     }
+}
+
+async fn answer(bed: &Bed, client: &TrackerClient<Replay>) {
+    let idempotency = Idempotency::builder(client.clone()).build().unwrap();
+    let run = async |id, left, outcome: Result<u32, WorkError>| {
+        idempotency.run_keyed(id, None, left, || async { outcome }).await.is_ok()
+    };
+    assert!(run("done", Some(Duration::from_secs(9)), Ok(7)).await);
+    assert!(run("done", None, Ok(8)).await, "it is given again");
+    assert!(!run("failed", None, Err("no".into())).await);
+    assert!(!run("fatal", None, Err(WorkError::fatal("no"))).await);
+    let lost = idempotency.run_keyed("lost", None, None, || async {
+        bed.clock.set(bed.clock.now() + TimeDelta::hours(1));
+        tokio::task::yield_now().await;
+        Ok::<_, WorkError>(7)
+    });
+    assert_eq!(lost.await.unwrap_err().kind().name(), "LeaseLost");
+    let _died = client.start("exhausted").await.unwrap();
+    bed.clock.set(bed.clock.now() + TimeDelta::hours(1));
+    assert!(!run("exhausted", None, Ok(7)).await);
 }
 
 async fn handle(bed: &Bed, client: &TrackerClient<u32>, theirs: &str) {
@@ -149,8 +170,10 @@ async fn a_worker_may_do_what_it_does_and_no_more(bed: Bed) {
         }
     });
     assert_eq!(report.await.unwrap().succeeded, 8);
-    // What a handler may do besides.
-    client.load("t3").await.unwrap().expect("it is there");
+    let theirs = bed.builder::<u32>().table(format!("{}-theirs", bed.table)).build().unwrap();
+    theirs.create_table().await.unwrap();
+    handle(&bed, &bed.client(), theirs.table()).await;
+    handle(&bed, &bed.builder().namespace("indexed").index(SHARDS).build().unwrap(), theirs.table()).await;
     let policy = Template::table().properties("WorkerPolicy")["PolicyDocument"].clone();
     assert_eq!(permission::allowed(&policy), permission::needed(&bed));
 }
