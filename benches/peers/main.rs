@@ -76,7 +76,7 @@ async fn compare(args: &Args) {
     }
 }
 
-/// One for each side. Powertools takes the crate's own, whose key is called `id` too; pynamodb_mate makes its own.
+/// One for each side. Powertools takes the crate's own, whose key is called `id` too; `pynamodb_mate` makes its own.
 async fn make_tables(sdk: &Client) {
     for side in Side::ALL.into_iter().filter(|side| *side != Side::Mate) {
         let builder = TrackerClient::<()>::builder(sdk.clone()).table(side.name()).namespace("peers");

@@ -1,6 +1,5 @@
 //! The processes that are measured.
 
-use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
@@ -95,12 +94,6 @@ impl Peer {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("it is text");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{:?} has said {line:?}: {error}", self.side))
-    }
-}
-
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("side", &self.side).finish_non_exhaustive()
     }
 }
 

@@ -61,8 +61,8 @@ pub(crate) fn measure(peers: &Peers, args: &Args) -> Measured {
                 rounds.entry(cell).or_default().push(taken);
             }
         }
-        // Whoever comes after another finds what that one has left in the caches, so they change places.
-        running.rotate_left(1);
+        // Whoever comes after another finds what that one has left in the caches.
+        fastrand::shuffle(&mut running);
     }
     Measured { rounds, about }
 }

@@ -15,7 +15,7 @@ pub(crate) enum Side {
     TypeScript,
     /// Powertools for AWS Lambda (Python).
     Python,
-    /// pynamodb_mate's status tracker.
+    /// The status tracker of `pynamodb_mate`.
     Mate,
 }
 

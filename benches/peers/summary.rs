@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Args;
 use crate::command::{Operation, Taken};
@@ -23,76 +23,62 @@ impl Summary<'_> {
             println!("{about}");
         }
         println!("medians of {rounds} rounds of {tasks} tasks, on one DynamoDB Local");
-        self.print_table("requests of a task", |side, operation| self.requests[&(side, operation)].to_string());
+        print_table("requests of a task", &Side::ALL, |side, operation| self.requests[&(side, operation)].to_string());
         for in_flight in LANES {
-            let with = |what: fn(&Taken) -> f64| {
+            let median = |what: fn(&Taken) -> f64| {
                 move |side, operation| format!("{:.0}", self.median(Cell { side, operation, in_flight }, what))
             };
-            self.print_table(
-                &format!("µs of processor's time a task, {in_flight} in flight"),
-                with(|taken| taken.cpu_us),
-            );
-            self.print_table(&format!("µs of the clock a task, {in_flight} in flight"), with(|taken| taken.wall_us));
-        }
-        println!("\nprocessor's time of a first call with {IN_FLIGHT} in flight, as a part of theirs");
-        for ours in Side::OURS {
-            let parts = Side::PEERS.map(|peer| format!("1/{:.1} of {}", 1.0 / self.first(ours, peer), peer.name()));
-            println!("{:14}{}", ours.name(), parts.join(", "));
-        }
-    }
-
-    fn print_table(&self, title: &str, cell: impl Fn(Side, Operation) -> String) {
-        let names = Operation::ALL.map(|operation| format!("{:>10}", operation.name()));
-        println!("\n{title}\n{:14}{}", "", names.concat());
-        for side in Side::ALL {
-            let cells = Operation::ALL.map(|operation| format!("{:>10}", cell(side, operation)));
-            println!("{:14}{}", side.name(), cells.concat());
-        }
-    }
-
-    /// Everything, and before all the ratios that the crate is held to: those of a first call, many in flight.
-    pub(crate) fn json(&self) -> Value {
-        let mut json = Map::new();
-        json.insert("ratio_python".into(), json!(self.first(Side::Idempotency, Side::Python)));
-        json.insert("ratio_typescript".into(), json!(self.first(Side::Idempotency, Side::TypeScript)));
-        json.insert("ratio_pynamodb_mate".into(), json!(self.first(Side::Run, Side::Mate)));
-        json.insert("rounds".into(), json!(self.args.rounds));
-        json.insert("tasks".into(), json!(self.args.tasks));
-        json.insert(
-            "rows".into(),
-            self.each(&Side::ALL, |side, operation, in_flight| self.row(side, operation, in_flight)),
-        );
-        json.insert(
-            "ratios".into(),
-            self.each(&Side::OURS, |ours, operation, in_flight| {
-                let ratios = Side::PEERS
-                    .map(|peer| (peer.name().to_owned(), json!(self.ratio(ours, peer, operation, in_flight))));
-                let mut row = Map::from_iter(ratios);
-                row.extend(place(ours, operation, in_flight));
-                row.into()
-            }),
-        );
-        json.insert("about".into(), json!(self.measured.about));
-        json.into()
-    }
-
-    fn each(&self, sides: &[Side], row: impl Fn(Side, Operation, u32) -> Value) -> Value {
-        let mut rows = Vec::new();
-        for in_flight in LANES {
-            for operation in Operation::ALL {
-                rows.extend(sides.iter().map(|side| row(*side, operation, in_flight)));
+            let title = |what| format!("µs of {what} a task, {in_flight} in flight");
+            print_table(&title("processor's time"), &Side::ALL, median(|taken| taken.cpu_us));
+            print_table(&title("the clock"), &Side::ALL, median(|taken| taken.wall_us));
+            for ours in Side::OURS {
+                let title = format!("processor's time of {}, as a part of theirs, {in_flight} in flight", ours.name());
+                print_table(&title, &Side::PEERS, |peer, operation| {
+                    let ratio = self.ratio(Cell { side: ours, operation, in_flight }, peer);
+                    format!("1/{:.1}", 1.0 / ratio)
+                });
             }
         }
-        rows.into()
     }
 
-    fn row(&self, side: Side, operation: Operation, in_flight: u32) -> Value {
-        let cell = Cell { side, operation, in_flight };
-        let mut row = Map::from_iter(place(side, operation, in_flight));
-        row.insert("cpu_us".into(), json!(self.median(cell, |taken| taken.cpu_us)));
-        row.insert("wall_us".into(), json!(self.median(cell, |taken| taken.wall_us)));
-        row.insert("requests".into(), json!(self.requests[&(side, operation)]));
-        row.into()
+    /// Everything, with the ratios that the crate is held to by names of their own: those of a first call, many in flight.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "ratio_python": self.first(Side::Idempotency, Side::Python),
+            "ratio_typescript": self.first(Side::Idempotency, Side::TypeScript),
+            "ratio_pynamodb_mate": self.first(Side::Run, Side::Mate),
+            "rounds": self.args.rounds,
+            "tasks": self.args.tasks,
+            "about": self.measured.about,
+            "rows": each(&Side::ALL, |cell| self.row(cell)),
+            "ratios": each(&Side::OURS, |cell| self.ratios(cell)),
+        })
+    }
+
+    /// What a task took.
+    fn row(&self, cell: Cell) -> Value {
+        let Cell { side, operation, in_flight } = cell;
+        json!({
+            "side": side.name(),
+            "operation": operation,
+            "in_flight": in_flight,
+            "requests": self.requests[&(side, operation)],
+            "cpu_us": self.median(cell, |taken| taken.cpu_us),
+            "wall_us": self.median(cell, |taken| taken.wall_us),
+        })
+    }
+
+    /// What a task took of the processor, over what the same took the peers.
+    fn ratios(&self, cell: Cell) -> Value {
+        let Cell { side, operation, in_flight } = cell;
+        json!({
+            "side": side.name(),
+            "operation": operation,
+            "in_flight": in_flight,
+            "typescript": self.ratio(cell, Side::TypeScript),
+            "python": self.ratio(cell, Side::Python),
+            "pynamodb_mate": self.ratio(cell, Side::Mate),
+        })
     }
 
     /// The median of what a task took.
@@ -101,24 +87,36 @@ impl Summary<'_> {
         median(self.measured.rounds[&cell].iter().map(|taken| what(taken) / tasks))
     }
 
+    /// The ratio that counts most.
     fn first(&self, ours: Side, peer: Side) -> f64 {
-        self.ratio(ours, peer, Operation::First, IN_FLIGHT)
+        self.ratio(Cell { side: ours, operation: Operation::First, in_flight: IN_FLIGHT }, peer)
     }
 
     /// Our processor's time over that of a peer: the median of the rounds.
-    fn ratio(&self, ours: Side, peer: Side, operation: Operation, in_flight: u32) -> f64 {
-        let [ours, theirs] = [ours, peer].map(|side| &self.measured.rounds[&Cell { side, operation, in_flight }]);
+    fn ratio(&self, ours: Cell, peer: Side) -> f64 {
+        let [ours, theirs] = [ours, Cell { side: peer, ..ours }].map(|cell| &self.measured.rounds[&cell]);
         median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.cpu_us / theirs.cpu_us))
     }
 }
 
-/// Where in the table something stands.
-fn place(side: Side, operation: Operation, in_flight: u32) -> [(String, Value); 3] {
-    [
-        ("side".into(), json!(side.name())),
-        ("operation".into(), json!(operation)),
-        ("in_flight".into(), json!(in_flight)),
-    ]
+fn print_table(title: &str, sides: &[Side], cell: impl Fn(Side, Operation) -> String) {
+    let names = Operation::ALL.map(|operation| format!("{:>10}", operation.name()));
+    println!("\n{title}\n{:14}{}", "", names.concat());
+    for &side in sides {
+        let cells = Operation::ALL.map(|operation| format!("{:>10}", cell(side, operation)));
+        println!("{:14}{}", side.name(), cells.concat());
+    }
+}
+
+/// What is said of each cell of the table.
+fn each(sides: &[Side], say: impl Fn(Cell) -> Value) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for in_flight in LANES {
+        for operation in Operation::ALL {
+            rows.extend(sides.iter().map(|&side| say(Cell { side, operation, in_flight })));
+        }
+    }
+    rows
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
