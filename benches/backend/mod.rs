@@ -52,6 +52,12 @@ impl Server {
         Self { endpoint: embedded.endpoint().to_owned(), _embedded: Some(embedded) }
     }
 
+    /// Where it answers.
+    #[allow(dead_code, reason = "only the processes that are measured against each other ask")]
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The SDK's configuration for it.
     pub(crate) fn config(&self) -> config::Builder {
         config::Builder::new()

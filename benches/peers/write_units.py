@@ -1,7 +1,6 @@
 """What pynamodb_mate's status tracker takes to create, start and end a task, by what DynamoDB Local says of each request.
 
-    python3 -m venv target/peers && target/peers/bin/pip install -r benches/peers/requirements.txt
-    target/peers/bin/python benches/peers/write_units.py
+    $(benches/peers/get)/venv/bin/python benches/peers/write_units.py
 
 DynamoDB Local is what tests/run has got, or the one that DYNAMODB_LOCAL_ENDPOINT names.
 """
@@ -14,9 +13,9 @@ import subprocess
 import sys
 import time
 
-import pynamodb_mate.api as pm
 from pynamodb.connection.base import Connection
-from pynamodb_mate.patterns.status_tracker import api as status_tracker
+
+from model import make_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOCAL = ROOT / "target/dynamodb-local/current"
@@ -64,39 +63,9 @@ def count_units():
     return units
 
 
-def make_model(endpoint):
-    """A table with the index, as its documentation has it, with one shard for each state."""
-
-    class Task(status_tracker.BaseTask):
-        class Meta:
-            table_name = "peers"
-            host = endpoint
-            region = "us-east-1"
-            aws_access_key_id = "bench"
-            aws_secret_access_key = "bench"
-            billing_mode = pm.constants.PAY_PER_REQUEST_BILLING_MODE
-
-        status_and_update_time_index = status_tracker.StatusAndUpdateTimeIndex()
-        config = status_tracker.TrackerConfig.make(
-            use_case_id="test",
-            pending_status=0,
-            in_progress_status=10,
-            failed_status=20,
-            succeeded_status=40,
-            ignored_status=50,
-            n_pending_shard=1,
-            n_in_progress_shard=1,
-            n_failed_shard=1,
-            n_succeeded_shard=1,
-            n_ignored_shard=1,
-        )
-
-    return Task
-
-
 def main():
     with dynamodb_local() as endpoint:
-        task = make_model(endpoint)
+        task = make_model(endpoint, "peers")
         task.create_table(wait=True)
         units = count_units()
         task.make_and_save(task_id="t")

@@ -1,21 +1,44 @@
 //! What one would write by hand: the two calls of the SDK, with the same conditions and updates as the crate's, and no look at
 //! the answers.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 /// Takes a task and records that it is done.
 pub(crate) async fn task(sdk: &Client, table: &str, key: &str) {
     let lock = uuid::Uuid::new_v4().to_string();
-    start(sdk, table, AttributeValue::S(key.to_owned()), &lock).await;
-    succeed(sdk, table, AttributeValue::S(key.to_owned()), &lock).await;
+    start(sdk, table, key, &lock).await.expect("it starts");
+    end(sdk, table, key, &lock, 40, None).await;
 }
 
-async fn start(sdk: &Client, table: &str, key: AttributeValue, lock: &str) {
+/// Takes a task and records that it has failed, with an error.
+pub(crate) async fn failing_task(sdk: &Client, table: &str, key: &str) {
+    let lock = uuid::Uuid::new_v4().to_string();
+    start(sdk, table, key, &lock).await.expect("it starts");
+    let error = [
+        ("attempt", number(1)),
+        ("time", number(chrono::Utc::now().timestamp_millis())),
+        ("message", AttributeValue::S("the amount is negative".to_owned())),
+    ];
+    let error = HashMap::from(error.map(|(name, value)| (name.to_owned(), value)));
+    end(sdk, table, key, &lock, 20, Some(AttributeValue::L(vec![AttributeValue::M(error)]))).await;
+}
+
+/// Tries to take a task that is done.
+pub(crate) async fn refused(sdk: &Client, table: &str, key: &str) {
+    let error = start(sdk, table, key, &uuid::Uuid::new_v4().to_string()).await.expect_err("it is done");
+    assert!(matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))), "{error:?}");
+}
+
+async fn start(sdk: &Client, table: &str, key: &str, lock: &str) -> Result<(), SdkError<UpdateItemError>> {
     let now = chrono::Utc::now().timestamp_millis();
     sdk.update_item()
         .table_name(table)
-        .key("id", key)
+        .key("id", AttributeValue::S(key.to_owned()))
         .update_expression(
             "SET #status = :in_progress, #lock = :token, lock_time = :now, lock_expire_time = :expires, \
              update_time = :now, max_attempts = :max, step = :zero, \
@@ -47,23 +70,25 @@ async fn start(sdk: &Client, table: &str, key: AttributeValue, lock: &str) {
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await
-        .expect("it starts");
+        .map(|_| ())
 }
 
-async fn succeed(sdk: &Client, table: &str, key: AttributeValue, lock: &str) {
+async fn end(sdk: &Client, table: &str, key: &str, lock: &str, status: i64, errors: Option<AttributeValue>) {
+    let more = if errors.is_some() { ", errors = :errors" } else { "" };
     sdk.update_item()
         .table_name(table)
-        .key("id", key)
-        .update_expression(
-            "SET update_time = :now, last_lock = :lock, #status = :status \
-             REMOVE #lock, lock_owner, lock_time, lock_expire_time, due_time, expire_at",
-        )
+        .key("id", AttributeValue::S(key.to_owned()))
+        .update_expression(format!(
+            "SET update_time = :now, last_lock = :lock, #status = :status{more} \
+             REMOVE #lock, lock_owner, lock_time, lock_expire_time, due_time, expire_at"
+        ))
         .condition_expression("#lock = :lock")
         .expression_attribute_names("#status", "status")
         .expression_attribute_names("#lock", "lock")
+        .set_expression_attribute_values(errors.map(|errors| HashMap::from([(":errors".to_owned(), errors)])))
         .expression_attribute_values(":lock", AttributeValue::S(lock.to_owned()))
         .expression_attribute_values(":now", number(chrono::Utc::now().timestamp_millis()))
-        .expression_attribute_values(":status", number(40))
+        .expression_attribute_values(":status", number(status))
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await
