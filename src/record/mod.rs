@@ -4,6 +4,7 @@ mod attempt_error;
 mod id;
 mod member;
 mod raw;
+mod task_token;
 mod token;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use attempt_error::{AttemptError, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TY
 pub use id::{InvalidTaskId, MAX_KEY_BYTES, TaskId};
 pub use member::{BatchMember, InvalidBatchMember};
 pub use raw::RawData;
+pub use task_token::{InvalidTaskToken, TaskToken};
 pub use token::{InvalidLockToken, LockToken};
 
 pub(crate) use attempt_error::{backtrace, chain};

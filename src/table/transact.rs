@@ -103,7 +103,6 @@ impl Actions {
     }
 }
 
-
 /// What became of items that are made together.
 #[derive(Debug)]
 pub(crate) enum Created {
