@@ -274,12 +274,12 @@ pub(crate) fn check_table(name: &str) -> Result<(), Error> {
 }
 
 /// A lease that some clock could see ended before it began is none.
-pub(super) fn check_lease(lease: Duration, skew: Duration) -> Result<(), Error> {
+pub(crate) fn check_lease(lease: Duration, skew: Duration) -> Result<(), Error> {
     check(lease >= Duration::from_millis(1) && lease <= LONGEST, "the lease must be from a millisecond to ten years")?;
     check(lease > skew, "the lease must be longer than the skew, the clock error that is tolerated")
 }
 
-pub(super) fn check_max_attempts(limit: u32) -> Result<(), Error> {
+pub(crate) fn check_max_attempts(limit: u32) -> Result<(), Error> {
     check(limit >= 1, "max_attempts must be at least 1, or nothing could ever be started")
 }
 

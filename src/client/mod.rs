@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
 #[cfg(feature = "lambda")]
-pub(crate) use builder::{LONGEST, check, check_table};
+pub(crate) use builder::{LONGEST, check, check_lease, check_max_attempts, check_table};
 pub use new_task::NewTask;
 pub use run::{Recorded, RunError};
 

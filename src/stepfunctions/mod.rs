@@ -7,11 +7,15 @@
     feature = "lambda",
     doc = "* [`StepLayer`] makes a Lambda function's handler such a step (with the feature `lambda` as well)."
 )]
+//! * [`Fragment`] makes states that take a task and record its outcome with no code at all.
 
+mod fragment;
+mod jsonata;
 mod step;
 #[cfg(feature = "lambda")]
 mod step_layer;
 
+pub use fragment::Fragment;
 pub use step::{MapItem, Step};
 #[cfg(feature = "lambda")]
 pub use step_layer::{Refused, StepError, StepEvent, StepHandler, StepLayer, StepOutput};

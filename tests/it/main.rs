@@ -30,6 +30,7 @@ mod races;
 mod requests;
 mod run;
 mod start;
+mod stepfunctions;
 mod table;
 mod transactions;
 mod transitions;
@@ -86,6 +87,9 @@ fn main() -> ExitCode {
             lambda::functions::tests,
             lambda::layer::tests,
             lambda::responses::tests,
+            stepfunctions::asl::tests,
+            stepfunctions::fanout::tests,
+            stepfunctions::machines::tests,
         ] {
             trials.extend(tests(backend));
         }

@@ -182,6 +182,9 @@ pub(crate) enum Command {
     /// Delete tasks, which can't be undone
     #[command(after_help = "Example: cat ids.txt | dynamo-tracker delete --yes -")]
     Delete(Ids),
+    /// Print a state for AWS Step Functions that takes a task, or records its outcome, with no code
+    #[command(subcommand, after_help = crate::asl::HELP)]
+    Asl(crate::asl::Asl),
     /// Print the completions for a shell
     #[command(after_help = "Example: dynamo-tracker completions bash > /etc/bash_completion.d/dynamo-tracker")]
     Completions {
@@ -394,7 +397,7 @@ pub(crate) struct Ids {
 /// Longer durations are mistakes in the unit.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("it is zero; write one such as 500ms, 30s, 15m or 2h".to_owned()),
         Ok(duration) if duration > LONGEST => Err("it is longer than ten years".to_owned()),

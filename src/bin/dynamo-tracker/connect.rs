@@ -25,12 +25,16 @@ pub(crate) struct Connection {
     _embedded: Option<Embedded>,
 }
 
-/// Finds out where the table is. Nothing is sent to it yet.
-pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
-    let required = |value: &Option<String>, flag, variable| match value.as_deref() {
+/// What must be said, by an option or a variable.
+pub(crate) fn required(value: &Option<String>, flag: &str, variable: &str) -> Result<String, Failure> {
+    match value.as_deref() {
         Some(value) if !value.is_empty() => Ok(value.to_owned()),
         _ => Err(Failure::usage(&format!("which {flag}? Pass --{flag}, or set {variable}"))),
-    };
+    }
+}
+
+/// Finds out where the table is. Nothing is sent to it yet.
+pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
     let table = required(&global.table, "table", "DYNAMO_TRACKER_TABLE")?;
     let namespace = required(&global.namespace, "namespace", "DYNAMO_TRACKER_NAMESPACE")?;
     let embedded = match &global.embedded {

@@ -1,7 +1,7 @@
 //! The templates in `infra/`: their table is the crate's, and their policies allow what the crate does, and no more.
 
 mod permission;
-mod template;
+pub(crate) mod template;
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, GlobalSecondaryIndexDescription, KeySchemaElement, Put, TransactWriteItem,
@@ -79,7 +79,7 @@ async fn the_function_may_do_what_it_does_and_no_more(bed: Bed) {
     handle(&bed, &bed.client(), theirs.table()).await;
     handle(&bed, &bed.builder().namespace("indexed").index(SHARDS).build().unwrap(), theirs.table()).await;
     let needed = permission::needed(&bed);
-    for template in Template::all().iter().filter(|template| template.name != "table.json") {
+    for template in Template::all().iter().filter(|template| ["lambda.yaml", "sam.yaml"].contains(&template.name)) {
         let role = &template.properties("Role")["Policies"][0]["PolicyDocument"];
         assert_eq!(permission::allowed(role), needed, "{}", template.name);
     }

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::{batch, batch_function};
 use crate::bed::lambda::Function;
+use crate::stepfunctions::function as stepfunctions;
 
 /// Set for such a copy. What it is set to is what it does before it is ready: `start`, `exit`, `fail`, or milliseconds to
 /// wait. With `batch` it is another function; with `idempotent`, one that does once what an event with a `key` says; with `step`
@@ -45,6 +46,9 @@ async fn run(init: &str) -> Result<(), Error> {
     println!("process {} begins", std::process::id());
     if init == batch_function::BATCH {
         return batch_function::run().await;
+    }
+    if init == stepfunctions::ITEM {
+        return stepfunctions::run().await;
     }
     if init == "idempotent" {
         return lambda_runtime::run_concurrent(IdempotencyLayer::new(idempotency().await?).layer(service_fn(answer)))

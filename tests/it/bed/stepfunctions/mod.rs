@@ -14,6 +14,10 @@ use std::time::Duration;
 use aws_sdk_sfn::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::{Client, Config};
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -41,6 +45,12 @@ impl StateMachines {
         let path = format!("functions/{}/tables/{}", port(&functions.endpoint()), port(&bed.endpoint));
         let role = format!("arn:aws:iam::{ACCOUNT}:role/{path}/test");
         Self { client: client(), role, _functions: functions }
+    }
+
+    /// The same, but of the first machine's calls to DynamoDB, the first one's answer is lost.
+    pub(crate) fn losing_an_answer(self) -> Self {
+        let role = self.role.replace("/test", &format!("/losing/{}", Uuid::new_v4()));
+        Self { role, ..self }
     }
 
     /// Where the SDK finds Step Functions.
@@ -98,12 +108,33 @@ impl StateMachines {
         self.wait(&execution.arn).await
     }
 
+    /// Creates a bucket, and returns its name.
+    pub(crate) async fn create_bucket(&self) -> String {
+        let name = format!("test-{}", Uuid::new_v4());
+        put(&name, "").await;
+        name
+    }
+
+    /// Puts JSON into a bucket.
+    pub(crate) async fn put_object(&self, bucket: &str, key: &str, content: &Value) {
+        put(&format!("{bucket}/{key}"), &content.to_string()).await;
+    }
+
     /// The names of the states that it has entered, in their order; not those within a Distributed Map.
     pub(crate) async fn entered(&self, execution: &str) -> Vec<String> {
         let history = self.client.get_execution_history().execution_arn(execution).send().await.unwrap();
         let entered = history.events.into_iter().filter_map(|event| event.state_entered_event_details);
         entered.map(|details| details.name).collect()
     }
+}
+
+/// S3, which is so simple that it needs no SDK of its own.
+async fn put(path: &str, content: &str) {
+    let uri = format!("{}/{path}", StateMachines::endpoint());
+    let request = Request::put(uri).body(Full::new(Bytes::from(content.to_owned()))).expect("a good address");
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
+    let answer = http.request(request).await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {answer:?}");
 }
 
 fn port(endpoint: &str) -> &str {
