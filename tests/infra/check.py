@@ -18,18 +18,22 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)
 import mutants
 import templates
 import tools
-from alarms import complaints_about_alarms
+from alarms import alarms_of, complaints_about_alarms
 from deployed import complaints_about_lambda, complaints_about_table
+from machines import complaints_about_machines
+from terraform import complaints_about_terraform
 
 
 def deploy(path, template):
     if path == templates.TABLE:
         return complaints_about_table(template)
+    if path in (templates.STEPS, templates.FAN_OUT):
+        return complaints_about_machines(template)
     return complaints_about_lambda(plain(path, template))
 
 
 def alarms(path, template):
-    return [] if path == templates.TABLE else complaints_about_alarms(template)
+    return complaints_about_alarms(template, alarms_of(path))
 
 
 def agree(path, template):
@@ -75,7 +79,7 @@ def check_templates():
     for path in templates.ALL:
         for check in DEPLOYMENTS.values():
             complaints += [f"{path.name}: {text}" for text in check(path, templates.load(path))]
-    return complaints
+    return complaints + [f"terraform: {text}" for text in complaints_about_terraform()]
 
 
 def surviving_mutants():

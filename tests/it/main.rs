@@ -90,6 +90,7 @@ fn main() -> ExitCode {
             stepfunctions::asl::tests,
             stepfunctions::fanout::tests,
             stepfunctions::machines::tests,
+            stepfunctions::no_code::tests,
         ] {
             trials.extend(tests(backend));
         }

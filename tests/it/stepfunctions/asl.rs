@@ -108,7 +108,7 @@ async fn the_start_takes_what_a_client_takes(bed: Bed) {
                 assert_eq!(after, record, "{what}");
             }
         }
-        assert!(taken >= 20, "{taken} are taken");
+        assert!(taken > 10, "{taken} are taken");
     }
 }
 

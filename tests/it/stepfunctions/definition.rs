@@ -32,7 +32,7 @@ impl Template {
 }
 
 /// Retries come after a second each, the least that there is. moto takes no whole number for the tolerated failures.
-fn hurry(value: &mut Value) {
+pub(super) fn hurry(value: &mut Value) {
     match value {
         Value::Object(entries) => {
             for (name, value) in entries {

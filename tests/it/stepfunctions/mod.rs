@@ -5,6 +5,7 @@ mod definition;
 pub(crate) mod fanout;
 pub(crate) mod function;
 pub(crate) mod machines;
+pub(crate) mod no_code;
 
 use crate::bed::Backend;
 

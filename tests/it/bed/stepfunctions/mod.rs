@@ -120,11 +120,30 @@ impl StateMachines {
         put(&format!("{bucket}/{key}"), &content.to_string()).await;
     }
 
+    /// Ends an execution that goes on.
+    pub(crate) async fn stop(&self, execution: &str) {
+        // It may be over by now.
+        let _ = self.client.stop_execution().execution_arn(execution).send().await;
+    }
+
     /// The names of the states that it has entered, in their order; not those within a Distributed Map.
     pub(crate) async fn entered(&self, execution: &str) -> Vec<String> {
         let history = self.client.get_execution_history().execution_arn(execution).send().await.unwrap();
         let entered = history.events.into_iter().filter_map(|event| event.state_entered_event_details);
         entered.map(|details| details.name).collect()
+    }
+
+    /// The same, as soon as it has entered this state.
+    pub(crate) async fn entered_until(&self, execution: &str, state: &str) -> Vec<String> {
+        let begun = std::time::Instant::now();
+        loop {
+            let entered = self.entered(execution).await;
+            if entered.iter().any(|other| other == state) {
+                return entered;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{execution} does not come to {state}, but has entered {entered:?}");
+            tokio::time::sleep(INTERVAL).await;
+        }
     }
 }
 
