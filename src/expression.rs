@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::Error;
 use crate::protocol::{Acquire, End, Exhaust, Extend, Operate, Operation, Path};
-use crate::record::{AttemptError, BatchMember, LockToken, TaskId, Version};
+use crate::record::{AttemptError, BatchMember, LockToken, TaskId, TaskToken, Version};
 use crate::schema::{ATTRIBUTES, Codec, Item, attr, encode_errors, millis, number, seconds, string};
 use crate::status::Status;
 use crate::time::minus;
@@ -161,6 +161,11 @@ pub(crate) fn acquire(write: &Acquire, id: &TaskId, codec: &Codec) -> Update {
     if let Path::Replace { .. } = write.path {
         update.name("#data", attr::DATA).remove("#data, errors, last_lock, last_batch");
     }
+    match (&write.callback, write.path) {
+        (Some(token), _) => wait_for(&mut update, token),
+        (None, Path::Replace { .. }) => _ = update.remove(attr::CALLBACK),
+        (None, _) => {}
+    }
     update.set_or_remove(attr::LOCK_OWNER, ":owner", write.owner.as_deref().map(string));
     acquire_condition(&mut update, write, codec);
     update
@@ -226,6 +231,38 @@ fn and_due(update: &mut Update, write: &Acquire) {
     if !write.force_execution {
         update.and("(#status = :in_progress OR attribute_not_exists(due_time) OR due_time <= :now)");
     }
+}
+
+fn wait_for(update: &mut Update, token: &TaskToken) {
+    update.value(":callback", string(token.as_str())).set("callback = :callback");
+}
+
+/// Has somebody else told of the task's end, provided that the stored record is still waited for by whom was seen. A record that
+/// is over does not expire before that. Neither this nor [`told`] is a change of the task, so its version stays.
+#[cfg(feature = "stepfunctions")]
+pub(crate) fn call_back(token: &TaskToken, seen: Version, instead_of: Option<&TaskToken>, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    wait_for(&mut update, token);
+    update.and_version(seen, codec).and_seen(
+        attr::CALLBACK,
+        ":seen_callback",
+        instead_of.map(|token| string(token.as_str())),
+    );
+    if seen.status.is_final() {
+        update.remove(attr::EXPIRE_AT);
+    }
+    update
+}
+
+/// Whoever waited for the task's end was told of it, or waits no more. From then on, its retention counts.
+#[cfg(feature = "stepfunctions")]
+pub(crate) fn told(token: &TaskToken, seen: Version, expire_at: Option<DateTime<Utc>>, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    update.value(":callback", string(token.as_str())).and("callback = :callback").remove(attr::CALLBACK);
+    if let Some(expire_at) = expire_at {
+        update.and_version(seen, codec).value(":expire_at", seconds(expire_at)).set("expire_at = :expire_at");
+    }
+    update
 }
 
 /// Extends the lease, or keeps `data` as a checkpoint, or both.

@@ -80,6 +80,7 @@
 mod backoff;
 mod batch;
 mod bulk;
+mod callback;
 #[cfg(any(feature = "lambda", feature = "stepfunctions"))]
 // Without `lambda`, which shows it to everybody, only its hash is of use.
 #[cfg_attr(not(feature = "lambda"), allow(dead_code, unreachable_pub, rustdoc::broken_intra_doc_links))]

@@ -166,6 +166,7 @@ impl<D: Data> TrackerClient<D> {
         let mut record = Tracker::new(id, (), self.context.max_attempts, self.context.now());
         record.due_time = self.context.due_time(record.status, task.due, record.create_time);
         record.batch = batch(&record.id);
+        record.callback.clone_from(&task.callback);
         let record = record.into_stored();
         let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&record.id))?;
         Ok((record, item))
@@ -196,7 +197,9 @@ impl<D: Data> TrackerClient<D> {
         let id = self.id(id.as_ref())?;
         let item = self.context.table.get(&id, None).await?;
         let record = self.context.decode(&id, item)?;
-        record.filter(|record| !record.has_expired(self.context.now())).map(Tracker::typed).transpose()
+        let Some(mut record) = record.filter(|record| !record.has_expired(self.context.now())) else { return Ok(None) };
+        self.context.settle(&mut record).await;
+        record.typed().map(Some)
     }
 
     /// The record of an item that was read otherwise: from a stream, an export, or a query of the caller's own.
@@ -299,7 +302,12 @@ impl<D: Data> TrackerClient<D> {
         (tracker.update_time, tracker.step) = (self.context.now(), tracker.step.saturating_add(1));
         let written = self.write_whole(tracker, Some(data), seen).await;
         match &written {
-            Ok(()) => tracker.loaded = Loaded(Some(tracker.version())),
+            Ok(()) => {
+                tracker.loaded = Loaded(Some(tracker.version()));
+                if tracker.owes_callback() {
+                    self.context.settle_stored(tracker).await;
+                }
+            }
             Err(_) => (tracker.update_time, tracker.step, tracker.due_time) = before,
         }
         written.map_err(|error| error.about(&id))

@@ -6,15 +6,15 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower::{Layer, Service};
 
-use super::Step;
+use super::{Step, wait};
 use crate::lambda::{Idempotency, IdempotencyError, IdempotencyErrorKind, read};
 use crate::work_error::WorkError;
 
@@ -270,11 +270,7 @@ pub struct Refused {
 }
 
 fn timestamp<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&show(time))
-}
-
-fn show(time: &DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    serializer.serialize_str(&wait::timestamp(time))
 }
 
 /// How a step failed. Lambda reports it to Step Functions by its name, which `Retry` and `Catch` go by.
@@ -308,9 +304,8 @@ impl StepError {
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
         let until = self.error.until()?;
-        let millis = (until - self.now).num_milliseconds().max(1).unsigned_abs();
         let (error, cause) = (self.kind().name(), self.error.to_string());
-        Some(Refused { error, until, seconds: millis.div_ceil(1000), cause })
+        Some(Refused { error, until, seconds: wait::seconds(until, self.now), cause })
     }
 }
 
@@ -334,10 +329,12 @@ impl std::error::Error for StepError {
 
 impl From<StepError> for Diagnostic {
     fn from(error: StepError) -> Self {
-        let Some(Refused { error: error_type, until, seconds, cause }) = error.refused() else {
-            return error.error.into();
-        };
-        let message = json!({"message": cause, "until": show(&until), "seconds": seconds});
-        Self { error_type: error_type.to_owned(), error_message: message.to_string() }
+        match error.error.until() {
+            None => error.error.into(),
+            Some(until) => Self {
+                error_type: error.kind().name().to_owned(),
+                error_message: wait::until_as_json(&error.error.to_string(), until, error.now),
+            },
+        }
     }
 }

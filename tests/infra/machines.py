@@ -36,9 +36,11 @@ CHILDREN = {"states:StartExecution", "states:DescribeExecution", "states:StopExe
 # What any machine needs for its logs and traces, on everything.
 ANY = {"LogDelivery", "Traces"}
 
-# What statelint does not know of, or knows wrongly: a reader's InputType, and expressions where it wants a number.
+# What statelint does not know of, or knows wrongly: a reader's InputType, expressions where it wants a number, and a percentage with a
+# fraction, without which moto reads none.
 UNKNOWN = [
     re.compile(r'Field "InputType" not allowed in .*\.ItemReader\.ReaderConfig$'),
+    re.compile(r"\.ToleratedFailurePercentage is \d+\.\d+ but should be an Integer$"),
     re.compile(r'\.Seconds is "\{% .* %\}" but should be an Integer$'),
 ]
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
-use dynamo_tracker::{LockToken, Status};
+use dynamo_tracker::{LockToken, Status, TaskToken};
 use serde_json::Value;
 
 /// Work that happens once: one DynamoDB item tracks one task.
@@ -244,6 +244,9 @@ When the lease is lost, the command gets SIGTERM, then SIGKILL after --grace,
 and this exits with 70. With --json, the command's standard output goes to
 standard error.";
 
+/// Better than the command line for a token, which is a secret: others see the arguments of a process.
+pub(crate) const CALLBACK: &str = "DYNAMO_TRACKER_CALLBACK";
+
 /// Options of `create`.
 #[derive(clap::Args)]
 #[group(skip)]
@@ -257,6 +260,9 @@ pub(crate) struct Create {
     /// Not to be taken before: 2026-12-01T06:00:00Z, or a duration from now, such as 15m
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "from")]
     pub(crate) due: Option<DateTime<Utc>>,
+    /// The task token of a state of a state machine that waits for the task. One that exists is waited for as well
+    #[arg(long, env = CALLBACK, hide_env_values = true, value_name = "TOKEN", conflicts_with = "from")]
+    pub(crate) callback: Option<TaskToken>,
     /// Many tasks: a JSON object a line, with id, and perhaps data and due; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
@@ -275,6 +281,9 @@ pub(crate) struct Start {
     /// Take it although it is done, exhausted, ignored or not due
     #[arg(long)]
     pub(crate) force: bool,
+    /// The task token of a state of a state machine that waits for the task's end
+    #[arg(long, env = CALLBACK, hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) callback: Option<TaskToken>,
     #[command(flatten)]
     pub(crate) taker: Taker,
 }

@@ -31,7 +31,7 @@ impl Template {
     }
 }
 
-/// Retries come after a second each, the least that there is. moto takes no whole number for the tolerated failures.
+/// Retries come after a second each, the least that there is.
 pub(super) fn hurry(value: &mut Value) {
     match value {
         Value::Object(entries) => {
@@ -39,7 +39,6 @@ pub(super) fn hurry(value: &mut Value) {
                 match name.as_str() {
                     "IntervalSeconds" => *value = 1.into(),
                     "BackoffRate" => *value = 1.0.into(),
-                    "ToleratedFailurePercentage" => *value = value.as_f64().into(),
                     _ => hurry(value),
                 }
             }
