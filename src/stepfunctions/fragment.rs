@@ -57,7 +57,8 @@ const REFUSED: &str = "DynamoDB.ConditionalCheckFailedException";
 /// * mark a task exhausted whose last attempt was abandoned: it is refused, and the next client that looks does that;
 /// * know its own outcome again when the answer was lost and the write was in: the retry is refused, though `last_lock` of the item is
 ///   the lock that was held;
-/// * take a task that counts in a [`Batch`](crate::Batch), since its end is counted in a transaction: it is refused.
+/// * take a task that counts in a [`Batch`](crate::Batch), since its end is counted in a transaction: it is refused;
+/// * tell a state that [waits for the task](super::Callbacks): the next look of a client does, so give no retention where one may wait.
 ///
 /// Nor is there a heartbeat: let the lease be longer than the work may take, with the `TimeoutSeconds` of its states below it.
 ///

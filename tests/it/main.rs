@@ -91,6 +91,7 @@ fn main() -> ExitCode {
             stepfunctions::fanout::tests,
             stepfunctions::machines::tests,
             stepfunctions::no_code::tests,
+            stepfunctions::waiting::tests,
         ] {
             trials.extend(tests(backend));
         }

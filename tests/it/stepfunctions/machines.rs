@@ -19,8 +19,16 @@ pub(crate) fn tests(backend: Backend) -> Vec<libtest_mimic::Trial> {
 fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
     vec![
         crate::test("stepfunctions::machines::an_order_is_paid_for_once", backend, an_order_is_paid_for_once),
-        crate::test("stepfunctions::machines::each_error_is_caught_by_its_name", backend, each_error_is_caught_by_its_name),
-        crate::test("stepfunctions::machines::each_error_is_retried_or_caught", backend, each_error_is_retried_or_caught),
+        crate::test(
+            "stepfunctions::machines::each_error_is_caught_by_its_name",
+            backend,
+            each_error_is_caught_by_its_name,
+        ),
+        crate::test(
+            "stepfunctions::machines::each_error_is_retried_or_caught",
+            backend,
+            each_error_is_retried_or_caught,
+        ),
         crate::test("stepfunctions::machines::a_crash_keeps_others_out", backend, a_crash_keeps_others_out),
         crate::test("stepfunctions::machines::items_of_a_map_are_steps", backend, items_of_a_map_are_steps),
     ]
@@ -181,10 +189,12 @@ async fn items_of_a_map_are_steps(bed: Bed) {
     ]);
     let definition = json!({ "StartAt": "Items", "States": { "Items": map } });
     let outputs = machines.run(&definition, &items).await.succeeded();
-    assert_eq!(outputs[0]["Payload"], json!({ "done": "a" }), "{outputs}");
     assert_eq!(outputs[1]["Error"], "TaskLocked", "{outputs}");
     assert_eq!(outputs[2]["Error"], "Paper.Jam", "{outputs}");
-    assert!(outputs[3]["Payload"]["done"] == "a" || outputs[3]["Error"] == "TaskLocked", "{outputs}");
+    // One of the two does it, and the other is refused, or gets what it has come to.
+    let [one, other] = [0, 3].map(|number: usize| (&outputs[number]["Payload"]["done"], &outputs[number]["Error"]));
+    assert!(one.0 == "a" || other.0 == "a", "{outputs}");
+    assert!([one, other].iter().all(|(done, error)| *done == "a" || *error == "TaskLocked"), "{outputs}");
     assert_eq!(function::effects(&function), ["a"]);
     held.release().await.unwrap();
 }

@@ -6,6 +6,7 @@ pub(crate) mod fanout;
 pub(crate) mod function;
 pub(crate) mod machines;
 pub(crate) mod no_code;
+pub(crate) mod waiting;
 
 use crate::bed::Backend;
 

@@ -4,6 +4,10 @@ import time
 
 from moto.core.exceptions import AWSError
 from moto.stepfunctions.parser.api import InvalidToken
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_activitiy import StateTaskActivity
 from moto.stepfunctions.parser.asl.eval.states import ContextObject
 from moto.stepfunctions.parser.backend import activity, execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
@@ -11,8 +15,8 @@ from moto.stepfunctions.responses import ActionResult, EmptyResult, StepFunction
 
 # moto begins each execution with no activities.
 ACTIVITIES = {}
-# Every token that there ever was: one whose task is over is told from one that never was.
-TOKENS = set()
+# Every token that there ever was, and those that nobody waits for any more: to AWS, such a one has timed out.
+TOKENS, OVER = set(), set()
 
 # How long a worker that asks for a task waits: on AWS a minute. Here a worker that is told to stop is waited for.
 PATIENCE = 2.0
@@ -29,6 +33,8 @@ def install():
     StepFunctionResponse.get_activity_task = get_activity_task
     StepFunctionResponse.send_task_failure = send_task_failure
     ContextObject.update_task_token = remembered(ContextObject.update_task_token)
+    for state in (StateTaskActivity, StateTaskServiceCallback):
+        state._eval_execution = ended(state._eval_execution)
     for name in ("send_task_success", "send_task_failure", "send_task_heartbeat"):
         setattr(StepFunctionsParserBackend, name, told(getattr(StepFunctionsParserBackend, name)))
 
@@ -66,6 +72,8 @@ def get_activity_task(self):
 
 def handed_out(backend, task, worker):
     """Whether anybody still waits for it."""
+    if task.task_token in OVER:
+        return False
     for running in backend._get_executions("RUNNING"):
         waits = running.exec_worker.env.callback_pool_manager.get(callback_id=task.task_token)
         if waits:
@@ -90,10 +98,24 @@ def remembered(update):
     return update_and_remember
 
 
+def ended(evaluate):
+    """However an attempt ends, its token is over with it."""
+
+    def evaluate_and_end(self, env):
+        try:
+            evaluate(self, env)
+        finally:
+            OVER.add(env.states.context_object.context_object_data.get("Task", {}).get("Token"))
+
+    return evaluate_and_end
+
+
 def told(send):
-    """moto knows the tokens of what runs. To AWS, that of a task which is over has timed out."""
+    """moto knows the tokens of what runs, and takes an answer long after a state has timed out."""
 
     def send_or_tell(self, task_token, *args, **kwargs):
+        if task_token in OVER:
+            raise TaskTimedOut("the task is over")
         try:
             return send(self, task_token, *args, **kwargs)
         except InvalidToken:
