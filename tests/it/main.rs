@@ -30,6 +30,7 @@ mod races;
 mod requests;
 mod run;
 mod start;
+mod stepfunctions;
 mod table;
 mod transactions;
 mod transitions;
@@ -86,6 +87,10 @@ fn main() -> ExitCode {
             lambda::functions::tests,
             lambda::layer::tests,
             lambda::responses::tests,
+            stepfunctions::step::tests,
+            stepfunctions::callback::tests,
+            stepfunctions::callback_cli::tests,
+            stepfunctions::activity::tests,
         ] {
             trials.extend(tests(backend));
         }
