@@ -8,7 +8,8 @@
 //! execution or another, has the same output again. The order is the key, so the same order with another amount is refused, with
 //! `PayloadMismatch`.
 //!
-//! `DYNAMO_TRACKER_TABLE` names the table.
+//! `DYNAMO_TRACKER_TABLE` names the table. With `DYNAMO_TRACKER_SHARDS`, the index of so many shards is kept, so that the orders of a
+//! fan-out can be counted: see the example `lambda_summary`.
 
 use aws_config::BehaviorVersion;
 use dynamo_tracker::lambda::{Idempotency, Key};
@@ -36,8 +37,11 @@ async fn main() -> Result<(), Error> {
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let client = TrackerClient::builder(aws_sdk_dynamodb::Client::new(&config))
         .table(std::env::var("DYNAMO_TRACKER_TABLE")?)
-        .namespace("payments")
-        .build()?;
+        .namespace("payments");
+    let client = match std::env::var("DYNAMO_TRACKER_SHARDS") {
+        Ok(shards) => client.index(shards.parse()?).build()?,
+        Err(_) => client.build()?,
+    };
     let idempotency = Idempotency::builder(client)
         .key(Key::new(|input| Some(input["order_id"].as_str()?.to_owned())))
         .validate(Key::new(|input| Some(input["amount"].to_string())))

@@ -179,10 +179,8 @@ impl Fragment {
         let mut state = self.state(arguments);
         state["Assign"] = json!({ VARIABLE: variable });
         // A copy of this very write that came a second time is refused as if somebody else had the task. A new one is not.
-        state["Retry"]
-            .as_array_mut()
-            .expect("it is a list")
-            .insert(0, json!({ "ErrorEquals": [REFUSED], "IntervalSeconds": 1, "MaxAttempts": 1 }));
+        let once_more = json!({ "ErrorEquals": [REFUSED], "IntervalSeconds": 1, "MaxAttempts": 1 });
+        state["Retry"] = json!([once_more, retry()]);
         Ok(state)
     }
 

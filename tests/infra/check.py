@@ -14,14 +14,16 @@ os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_ACCESS_KEY_ID="test", AWS_
 
 # SAM's translator misses a service that counts its users.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
+# moto says of each Distributed Map what it does not do with it.
+logging.getLogger("moto").setLevel(logging.ERROR)
 
 import mutants
 import templates
+import terraform
 import tools
 from alarms import alarms_of, complaints_about_alarms
 from deployed import complaints_about_lambda, complaints_about_table
 from machines import complaints_about_machines
-from terraform import complaints_about_terraform
 
 
 def deploy(path, template):
@@ -79,7 +81,7 @@ def check_templates():
     for path in templates.ALL:
         for check in DEPLOYMENTS.values():
             complaints += [f"{path.name}: {text}" for text in check(path, templates.load(path))]
-    return complaints + [f"terraform: {text}" for text in complaints_about_terraform()]
+    return complaints + [f"terraform: {text}" for text in terraform.complaints_about_terraform()]
 
 
 def surviving_mutants():
@@ -113,10 +115,11 @@ def main():
     complaints = check_templates()
     if complaints:
         raise SystemExit("\n".join(complaints))
-    survivors = surviving_mutants()
+    survivors = surviving_mutants() + terraform.surviving_mutants()
     if survivors:
         raise SystemExit("these are not found:\n" + "\n".join(survivors))
-    print(f"infra: {len(templates.ALL)} templates are as they should be, and {len(mutants.ALL)} broken ones were found")
+    broken = len(mutants.ALL) + len(mutants.MODULE)
+    print(f"infra: {len(templates.ALL)} templates and a module are as they should be, and {broken} broken ones were found")
 
 
 if __name__ == "__main__":

@@ -7,32 +7,55 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
+import mutants
 import templates
 import tools
 
 MODULE = templates.INFRA / "terraform"
 # checkov brings a parser of the same name, so this one has an environment of its own.
 PYTHON = pathlib.Path(tools.BIN).parent / "hcl2" / "bin" / "python"
+TERRAFORM = shutil.which("terraform") or shutil.which("tofu")
 READ = "import hcl2, json, sys; print(json.dumps(hcl2.load(sys.stdin)))"
 
 
-def complaints_about_terraform():
-    return badly_formatted() + scanned() + different(read(MODULE / "main.tf"), templates.load(templates.TABLE))
+def complaints_about_terraform(module=MODULE):
+    found = badly_formatted(module) + scanned(module)
+    for path in module.glob("*.tf"):
+        read(path)
+    return found + different(read(module / "main.tf"), templates.load(templates.TABLE))
 
 
-def badly_formatted():
-    terraform = shutil.which("terraform") or shutil.which("tofu")
-    if terraform is None:
+def surviving_mutants():
+    """Those of the module that are not found. Without terraform, nobody looks at the format."""
+    return [old for old, new, finds in mutants.MODULE if not found(old, new, finds)]
+
+
+def found(old, new, finds):
+    if finds == "is not formatted" and TERRAFORM is None:
+        return True
+    with tempfile.TemporaryDirectory() as folder:
+        module = pathlib.Path(folder) / "module"
+        shutil.copytree(MODULE, module)
+        text = (module / "main.tf").read_text()
+        if old not in text:
+            raise SystemExit(f"the module has no {old!r} to break")
+        (module / "main.tf").write_text(text.replace(old, new))
+        return any(finds in complaint for complaint in complaints_about_terraform(module))
+
+
+def badly_formatted(module):
+    if TERRAFORM is None:
         print("infra: NOT CHECKED: there is no terraform here, so nobody has looked at the module's format")
         return []
-    done = subprocess.run([terraform, "fmt", "-check", "-recursive", MODULE], capture_output=True, text=True, check=False)
+    done = subprocess.run([TERRAFORM, "fmt", "-check", module], capture_output=True, text=True, check=False)
     return [f"{name} is not formatted" for name in done.stdout.split()]
 
 
-def scanned():
+def scanned(module):
     options = ["--framework", "terraform", "--skip-download", "--quiet", "--compact", "--output", "json"]
-    report = json.loads(tools.run(["checkov", *options, "--directory", str(MODULE)]))
+    report = json.loads(tools.run(["checkov", *options, "--directory", str(module)]))
     if report["summary"]["passed"] == 0 or report["summary"]["parsing_errors"]:
         raise SystemExit(f"checkov did not read the module: {report['summary']}")
     return [f"{check['check_id']}: {check['check_name']}" for check in report["results"]["failed_checks"]]
@@ -92,7 +115,7 @@ def of_module(table):
         "key": keys(table),
         "indexes": {of["name"]: (keys(of), of["projection_type"]) for of in table["global_secondary_index"]},
         "ttl": (table["ttl"][0]["attribute_name"], table["ttl"][0]["enabled"]),
-        "backups": table["point_in_time_recovery"][0]["enabled"],
+        "backups": table.get("point_in_time_recovery", [{}])[0].get("enabled"),
         "encryption": table["server_side_encryption"][0]["enabled"],
         "protection": table["deletion_protection_enabled"],
     }

@@ -92,6 +92,10 @@ fn main() -> ExitCode {
             stepfunctions::machines::tests,
             stepfunctions::no_code::tests,
             stepfunctions::waiting::tests,
+            stepfunctions::step::tests,
+            stepfunctions::callback::tests,
+            stepfunctions::callback_cli::tests,
+            stepfunctions::activity::tests,
         ] {
             trials.extend(tests(backend));
         }

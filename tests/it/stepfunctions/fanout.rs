@@ -9,13 +9,23 @@ use serde_json::{Value, json};
 
 use super::definition::Template;
 use super::function;
-use crate::bed::lambda::Deployed;
+use crate::bed::lambda::{Deployed, Function};
 use crate::bed::stepfunctions::StateMachines;
 use crate::bed::{Backend, Bed, SHARDS, example, sdk_config};
 
 pub(crate) fn tests(backend: Backend) -> Vec<libtest_mimic::Trial> {
-    let name = "stepfunctions::fanout::two_hundred_items_are_done_once";
-    super::on_moto(vec![crate::test(name, backend, two_hundred_items_are_done_once)], backend)
+    super::on_moto_once(trials(backend), backend)
+}
+
+fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
+    vec![
+        crate::test("stepfunctions::fanout::two_hundred_items_are_done_once", backend, two_hundred_items_are_done_once),
+        crate::test(
+            "stepfunctions::fanout::the_examples_pay_a_list_of_orders",
+            backend,
+            the_examples_pay_a_list_of_orders,
+        ),
+    ]
 }
 
 const ITEMS: usize = 200;
@@ -33,10 +43,7 @@ fn what(number: usize) -> &'static str {
 async fn two_hundred_items_are_done_once(bed: Bed) {
     let folder = tempfile::tempdir().unwrap();
     let step = function::on(&bed, folder.path()).concurrency(4).deploy();
-    let summary = crate::bed::lambda::Function::new(example("lambda_summary")).name("summary");
-    let summary = summary.env("DYNAMO_TRACKER_TABLE", &bed.table).env("DYNAMO_TRACKER_SHARDS", SHARDS);
-    let summary = summary.env("DYNAMO_TRACKER_NAMESPACE", "test").env("AWS_ENDPOINT_URL_DYNAMODB", &bed.endpoint);
-    let summary = summary.deploy();
+    let summary = on(&bed, "lambda_summary", "summary").env("DYNAMO_TRACKER_NAMESPACE", "test").deploy();
     let machines = StateMachines::new(&bed, [&step, &summary]);
     let items: Vec<_> =
         (0..ITEMS).map(|number| json!({ "id": format!("i{number:03}"), "what": what(number) })).collect();
@@ -70,6 +77,35 @@ async fn two_hundred_items_are_done_once(bed: Bed) {
         after_first.as_secs_f32(),
         begin.elapsed().as_secs_f32()
     );
+}
+
+/// An example as a function on the bed's table, with an index.
+fn on(bed: &Bed, program: &str, name: &str) -> Function {
+    let function = Function::new(example(program)).name(name).env("DYNAMO_TRACKER_TABLE", &bed.table);
+    function.env("DYNAMO_TRACKER_SHARDS", SHARDS).env("AWS_ENDPOINT_URL_DYNAMODB", &bed.endpoint)
+}
+
+/// The machine of `infra/`, with a bucket in which these are the items.
+async fn machine(machines: &StateMachines, items: &Value) -> String {
+    let bucket = machines.create_bucket().await;
+    machines.put_object(&bucket, "items.json", items).await;
+    let values = [("Function", "step"), ("Summary", "summary"), ("Bucket", bucket.as_str())];
+    machines.create(&Template::fan_out().definition("FanOut", &values)).await
+}
+
+/// The stack as it is deployed: one order of thirty can't be paid for, which is tolerated, counted, and told.
+async fn the_examples_pay_a_list_of_orders(bed: Bed) {
+    let step = on(&bed, "lambda_step", "step").concurrency(4).deploy();
+    let summary = on(&bed, "lambda_summary", "summary").deploy();
+    let machines = StateMachines::new(&bed, [&step, &summary]);
+    let amount = |number: usize| if number == 7 { -1 } else { 100 };
+    let orders = (0..30).map(|number| json!({ "order_id": format!("A{number}"), "amount": amount(number) }));
+    let machine = machine(&machines, &orders.collect()).await;
+    let execution = machines.run_again(&machine, &json!({ "key": "items.json" })).await;
+    let (error, cause) = execution.failed();
+    assert_eq!(error, "Unfinished");
+    let stats: Value = serde_json::from_str(cause).unwrap();
+    assert_eq!((&stats["exhausted"], &stats["open"]), (&json!(1), &json!(0)), "{stats}");
 }
 
 /// Each item has its one record, with what has come of it, and as many effects as that says. Returns how many are not done.

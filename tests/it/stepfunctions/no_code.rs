@@ -14,7 +14,7 @@ use crate::bed::stepfunctions::StateMachines;
 use crate::bed::{Backend, Bed, sdk_config};
 
 pub(crate) fn tests(backend: Backend) -> Vec<libtest_mimic::Trial> {
-    super::on_moto(trials(backend), backend)
+    super::on_moto_once(trials(backend), backend)
 }
 
 fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {

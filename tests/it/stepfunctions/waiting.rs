@@ -15,7 +15,7 @@ use crate::bed::stepfunctions::StateMachines;
 use crate::bed::{Backend, Bed, sdk_config};
 
 pub(crate) fn tests(backend: Backend) -> Vec<libtest_mimic::Trial> {
-    super::on_moto(trials(backend), backend)
+    super::on_moto_once(trials(backend), backend)
 }
 
 fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
@@ -43,7 +43,8 @@ async fn packing(bed: &Bed, machines: &StateMachines, stop: &CancellationToken) 
 /// The first attempt hangs, and its heartbeats come too late. The state is retried; the worker finds out that the first token is
 /// stale, drops that work, and does the work of the retry.
 async fn a_lost_heartbeat_is_a_retry(bed: Bed) {
-    let (machines, stop, begun) = (StateMachines::new(&bed, []), CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let (machines, stop, begun) =
+        (StateMachines::new(&bed, []), CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
     let (mut definition, worker) = packing(&bed, &machines, &stop).await;
     definition["States"]["Pack"]["HeartbeatSeconds"] = json!(1);
     for retry in definition["States"]["Pack"]["Retry"].as_array_mut().unwrap() {
@@ -81,7 +82,10 @@ async fn an_activity_fails_by_its_name(bed: Bed) {
     assert_eq!(failed.failed().0, "TaskExhausted");
     assert_eq!(machines.entered(&failed.arn).await, ["Pack", "Exhausted"]);
     let rejected = machines.run_again(&machine, &json!({})).await;
-    assert_eq!((rejected.failed().0, machines.entered(&rejected.arn).await.last().unwrap().as_str()), ("MissingKey", "Rejected"));
+    assert_eq!(
+        (rejected.failed().0, machines.entered(&rejected.arn).await.last().unwrap().as_str()),
+        ("MissingKey", "Rejected")
+    );
     stop.cancel();
     worker.await.unwrap().unwrap();
 }
