@@ -401,12 +401,13 @@ pub(crate) fn operate(write: &Operate, id: &TaskId, codec: &Codec) -> Update {
 }
 
 /// Writes every attribute of `item`, and removes those of a record that it lacks, provided that the stored record is
-/// still the one that was loaded. Attributes that are not the record's are left alone.
+/// still the one that was loaded. Attributes that are not the record's are left alone, and so is whoever waits for its end: they
+/// come and go without a change of the version.
 pub(crate) fn dump(mut item: Item, status: Status, loaded: Option<Version>, codec: &Codec) -> Update {
     let mut update = Update::default();
     // Without an index, or in a state of another stage, its own attribute is nobody's business.
     let in_place = codec.index.is_some() && !matches!(status, Status::Other(_));
-    let ours = |name: &&&str| in_place || **name != attr::SHARD;
+    let ours = |name: &&&str| **name != attr::CALLBACK && (in_place || **name != attr::SHARD);
     for (number, attribute) in ATTRIBUTES.iter().filter(ours).enumerate() {
         let (name, value) = (format!("#a{number}"), format!(":a{number}"));
         update.name(&name, attribute).set_or_remove(&name, &value, item.remove(*attribute));
@@ -419,6 +420,12 @@ pub(crate) fn dump(mut item: Item, status: Status, loaded: Option<Version>, code
             update.and_version(seen, codec);
         }
     }
+    update
+}
+
+/// The same, of a task that begins anew: whoever waited for the one before waits for it no more.
+pub(crate) fn anew(mut update: Update, callback: Option<&TaskToken>) -> Update {
+    update.set_or_remove(attr::CALLBACK, ":callback", callback.map(|token| string(token.as_str())));
     update
 }
 

@@ -205,6 +205,9 @@ pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken)
             Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline), data))
         }
         None => Err(Error::new(ErrorKind::NotFound, "there is no such task; check its id").about(&id)),
-        stored => Err(not_held(stored, &id)),
+        Some(mut stored) => {
+            context.settle(&mut stored).await;
+            Err(not_held(Some(stored), &id))
+        }
     }
 }

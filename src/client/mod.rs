@@ -22,7 +22,7 @@ pub use run::{Recorded, RunError};
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
-use crate::expression;
+use crate::expression::{self, Update};
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
 use crate::record::{BatchMember, Loaded, LockToken, RawData, TaskId, Tracker, Version};
@@ -182,7 +182,8 @@ impl<D: Data> TrackerClient<D> {
         record.generation = expired.generation;
         let record = record.into_stored();
         let data = task.data.as_ref().map(to_value).transpose()?;
-        self.write_whole(&record, data, Some(expired.version())).await?;
+        let update = self.whole(&record, data, Some(expired.version()))?;
+        self.write_whole(&record, expression::anew(update, record.callback.as_ref())).await?;
         Ok(record)
     }
 
@@ -300,7 +301,10 @@ impl<D: Data> TrackerClient<D> {
         }
         // The step tells two dumps of one record in the same millisecond apart.
         (tracker.update_time, tracker.step) = (self.context.now(), tracker.step.saturating_add(1));
-        let written = self.write_whole(tracker, Some(data), seen).await;
+        let written = match self.whole(tracker, Some(data), seen) {
+            Ok(update) => self.write_whole(tracker, update).await,
+            Err(error) => Err(error),
+        };
         match &written {
             Ok(()) => {
                 tracker.loaded = Loaded(Some(tracker.version()));
@@ -313,16 +317,20 @@ impl<D: Data> TrackerClient<D> {
         written.map_err(|error| error.about(&id))
     }
 
-    /// Writes a record, on the condition that the stored one is of the version that was seen, or that there is none.
-    async fn write_whole<T>(
+    /// The write of a whole record, on the condition that the stored one is of the version that was seen, or that there is none.
+    fn whole<T>(
         &self,
         tracker: &Tracker<T>,
         data: Option<AttributeValue>,
         seen: Option<Version>,
-    ) -> Result<(), Error> {
+    ) -> Result<Update, Error> {
+        let codec = &self.context.codec;
+        Ok(expression::dump(codec.encode(tracker, data)?, tracker.status, seen, codec))
+    }
+
+    /// Writes a whole record.
+    async fn write_whole<T>(&self, tracker: &Tracker<T>, update: Update) -> Result<(), Error> {
         let (context, id) = (&self.context, &tracker.id);
-        let item = context.codec.encode(tracker, data)?;
-        let update = expression::dump(item, tracker.status, seen, &context.codec);
         if let Written::Refused { item, repeated } =
             context.table.update("dump it", id, update, Want::default()).await?
         {

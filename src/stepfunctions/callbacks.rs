@@ -164,8 +164,13 @@ impl Callbacks {
 impl CallBack for Callbacks {
     fn settle<'a>(&'a self, context: &'a Context, record: &'a mut Tracker<RawData>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if let Err(error) = self.pay(context, record).await {
-                self.failed(&record.id, &error);
+            let Err(error) = self.pay(context, record).await else { return };
+            self.failed(&record.id, &error);
+            // Where they came after the start, whoever ended the task did not know that it must not expire yet.
+            if let (Some(token), Some(_)) = (record.callback.clone(), record.expire_at)
+                && let Err(error) = put(context, record, &token).await
+            {
+                tracing::warn!("its record may expire before the state that waits for it is told: {error}");
             }
         })
     }

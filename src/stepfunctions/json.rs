@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn what_was_json_is_the_same_json() {
-        let value = json!({"a": [1, -2.5, "x", true, null, {}], "big": u64::MAX, "small": i64::MIN, "": ""});
+        let value = json!({"a": [1, -2.5, "x", true, null, {}], "big": u64::MAX, "small": i64::MIN, "empty": ""});
         assert_eq!(to_json(&to_value(&value).unwrap()), value);
     }
 

@@ -12,8 +12,8 @@ use crate::record::TaskToken;
 /// Of a hash, what is enough for two values never to have the same: 128 bits.
 const HASH_DIGITS: usize = 32;
 
-/// A step of one execution of a state machine: what the *context object* says, which a definition passes on as `$$` (JSONPath)
-/// or `$states.context` (JSONata).
+/// A step of one execution of a state machine: what the *context object* says, which a definition passes on as `$$`,
+/// or in `JSONata` as `$states.context`.
 ///
 /// Only the execution and the state must be there, so a definition may pass on as much of it as it likes. `Debug` shows neither
 /// the task token nor a Map's value.

@@ -38,7 +38,8 @@ Exit codes:
   64  bad usage or a bad value           77  refused for good: exhausted,
   65  an item that can't be read             ignored, done, not ready
   66  no such task or table              run: the command's own; 128 and more
-  69  DynamoDB can't be reached or refuses   for a signal
+  69  DynamoDB, or Step Functions for a      for a signal
+      callback, can't be reached or refuses
   74  the result can't be printed";
 
 /// Where the tasks are, and how to say things.

@@ -32,6 +32,8 @@ crate::tests![
     an_expired_record_takes_its_token_along,
     a_record_that_owes_does_not_expire,
     two_lookers_tell_once,
+    a_dump_leaves_whoever_waits_alone,
+    a_lease_that_is_over_is_a_look_too,
     an_output_that_is_too_large_fails_the_state,
     the_output_can_be_made_of_the_record,
     the_token_is_never_shown,
@@ -285,7 +287,7 @@ async fn a_worker_tells_for_each(bed: Bed) {
     let report = client.worker().concurrency(3).until_empty().run(|mut lease| async move {
         let number: u32 = lease.id().as_str().parse()?;
         lease.set_data(json!(number))?;
-        if number % 2 == 0 { Ok(()) } else { Err(WorkError::fatal("odd")) }
+        if number.is_multiple_of(2) { Ok(()) } else { Err(WorkError::fatal("odd")) }
     });
     let report = report.await.unwrap();
     assert_eq!((report.succeeded, report.failed), (3, 3));
@@ -319,13 +321,57 @@ async fn a_record_that_owes_does_not_expire(bed: Bed) {
     let seen = client.load("u").await.unwrap().unwrap();
     let owed = client.ignore(&seen).await.unwrap();
     assert_eq!((owed.owes_callback(), owed.expire_at), (true, None));
+    // One that came while the work went on, of which its lease knows nothing.
+    let lease = client.start("v").await.unwrap();
+    let late = states.wait();
+    client.call_back("v", late.clone()).await.unwrap();
+    states.http.plan([Fault::Denied]);
+    let owed = lease.succeed().await.unwrap();
+    assert_eq!((owed.owes_callback(), owed.expire_at), (true, None));
     bed.clock.advance(Duration::from_secs(3600));
-    for (id, token) in [("t", token), ("u", ignored)] {
+    for (id, token) in [("t", token), ("u", ignored), ("v", late)] {
         let record = client.load(id).await.unwrap().unwrap();
         assert!(states.told(&token).is_some() && !record.owes_callback());
         assert_eq!(record.expire_at, Some(record.update_time + chrono::TimeDelta::seconds(10)));
         assert!(client.load(id).await.unwrap().is_none(), "its retention is over");
     }
+}
+
+async fn a_dump_leaves_whoever_waits_alone(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).retention(Duration::from_secs(10)).build().unwrap();
+    client.create("t").await.unwrap();
+    let mut seen = client.load("t").await.unwrap().unwrap();
+    let token = states.wait();
+    client.call_back("t", token.clone()).await.unwrap();
+    seen.data = json!(7);
+    client.dump(&mut seen).await.unwrap();
+    assert_eq!(kept(&bed, "t").await.as_deref(), Some(token.as_str()));
+    // One that knows of it, and ends the task, tells.
+    let mut seen = client.load("t").await.unwrap().unwrap();
+    seen.status = Status::Succeeded;
+    client.dump(&mut seen).await.unwrap();
+    assert_eq!((states.told(&token), seen.callback()), (Some(Told::Success(json!(7))), None));
+    // A task that is made in the place of one that has expired is another's business.
+    bed.set("t", "callback", AttributeValue::S("of the one before".to_owned())).await;
+    client.start("u").await.unwrap().succeed().await.unwrap();
+    bed.clock.advance(Duration::from_secs(11));
+    client.create("t").await.unwrap();
+    assert_eq!(kept(&bed, "t").await, None);
+    let new = states.wait();
+    client.create(NewTask::new("u").callback(new.clone())).await.unwrap();
+    assert_eq!(kept(&bed, "u").await.as_deref(), Some(new.as_str()));
+}
+
+async fn a_lease_that_is_over_is_a_look_too(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).build().unwrap();
+    let token = waited_for(&client, &states, "t").await;
+    let lease = bed.client::<Value>().start("t").await.unwrap();
+    let lock = lease.token();
+    lease.succeed().await.unwrap();
+    assert!(client.resume("t", lock).await.unwrap_err().is_lease_lost());
+    assert_eq!((states.told(&token), kept(&bed, "t").await), (Some(Told::Success(json!(null))), None));
 }
 
 async fn two_lookers_tell_once(bed: Bed) {
@@ -368,7 +414,7 @@ async fn the_token_is_never_shown(bed: Bed) {
     let lost = Arc::new(Mutex::new(String::new()));
     let told = Arc::clone(&lost);
     let callbacks = Callbacks::new(states.client()).on_error(move |_, error| {
-        *told.lock().unwrap() = format!("{error} {error:?} {:?}", std::error::Error::source(error))
+        *told.lock().unwrap() = format!("{error} {error:?} {:?}", std::error::Error::source(error));
     });
     let client = bed.builder::<Value>().callbacks(callbacks).build().unwrap();
     let task = NewTask::<Value>::new("t").callback("secret".parse().unwrap());

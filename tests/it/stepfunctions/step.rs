@@ -24,6 +24,7 @@ crate::tests![
     an_event_that_is_no_step_is_said,
     failures_have_their_names,
     the_example_charges_once,
+    the_readmes_definitions_name_errors_that_there_are,
 ];
 
 fn context(execution: &str) -> Value {
@@ -214,3 +215,51 @@ async fn the_example_charges_once(bed: Bed) {
     assert_eq!((error.as_str(), message.as_str()), ("NegativeAmount", "the amount is negative"));
     assert_eq!(function.invoke(&event("run-3", &json!({"amount": 1}))).await.unwrap_error().0, "InvalidEvent");
 }
+
+/// Each block of JSON in the README's section is one, and each error in it is AWS's or one that the crate reports.
+async fn the_readmes_definitions_name_errors_that_there_are(_: Bed) {
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once("\n## Step Functions\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let mut names = std::collections::BTreeSet::new();
+    for block in section.split("```json\n").skip(1) {
+        let (block, _) = block.split_once("```").unwrap();
+        errors_in(&serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}: {block}")), &mut names);
+    }
+    let ours = |name: &&String| !["Lambda.", "States.", "Runtime.", "Sandbox."].iter().any(|of| name.starts_with(of));
+    let named: Vec<_> = names.iter().filter(ours).map(String::as_str).collect();
+    let mut all = KINDS.map(IdempotencyErrorKind::name);
+    all.sort_unstable();
+    assert_eq!(named, all, "each is there, and no other");
+}
+
+fn errors_in(value: &Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let errors = fields.get("ErrorEquals").and_then(Value::as_array).into_iter().flatten();
+            names.extend(errors.map(|name| name.as_str().unwrap().to_owned()));
+            fields.values().for_each(|value| errors_in(value, names));
+        }
+        Value::Array(values) => values.iter().for_each(|value| errors_in(value, names)),
+        _ => {}
+    }
+}
+
+/// What a step can end with, but for the handler's own errors, which have names of their own.
+const KINDS: [IdempotencyErrorKind; 15] = [
+    IdempotencyErrorKind::TaskLocked,
+    IdempotencyErrorKind::TaskNotDue,
+    IdempotencyErrorKind::TaskExhausted,
+    IdempotencyErrorKind::TaskIgnored,
+    IdempotencyErrorKind::TaskNotReady,
+    IdempotencyErrorKind::PayloadMismatch,
+    IdempotencyErrorKind::MissingKey,
+    IdempotencyErrorKind::InvalidEvent,
+    IdempotencyErrorKind::ResponseNotKept,
+    IdempotencyErrorKind::ResponseTooLarge,
+    IdempotencyErrorKind::ResponseUnreadable,
+    IdempotencyErrorKind::LeaseLost,
+    IdempotencyErrorKind::DeadlineExceeded,
+    IdempotencyErrorKind::OutcomeNotRecorded,
+    IdempotencyErrorKind::StoreUnavailable,
+];
