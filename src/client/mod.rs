@@ -16,7 +16,9 @@ use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
 #[cfg(feature = "lambda")]
-pub(crate) use builder::{LONGEST, check, check_lease, check_max_attempts, check_table};
+pub(crate) use builder::{LONGEST, check, check_table};
+#[cfg(feature = "stepfunctions")]
+pub(crate) use builder::{check_lease, check_max_attempts};
 pub use new_task::NewTask;
 pub use run::{Recorded, RunError};
 

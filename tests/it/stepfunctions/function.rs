@@ -56,7 +56,7 @@ pub(crate) async fn run() -> Result<(), Error> {
 #[derive(Deserialize)]
 struct Item {
     id: String,
-    /// What goes wrong, and until when.
+    /// What goes wrong, and until when; or `as` and the name of an error.
     what: String,
 }
 
@@ -71,6 +71,13 @@ async fn work(event: LambdaEvent<StepEvent<Item>>) -> Result<Value, WorkError> {
         "die_once" if is_first => die(),
         "die" if !mended => die(),
         "fail" if !mended => return Err(WorkError::from_parts("Paper.Jam", "it fails", None)),
+        "hang" => loop {
+            // The whole process, as a loop without an end would.
+            std::thread::park();
+        },
+        name if name.starts_with("as ") => {
+            return Err(WorkError::from_parts(name[3..].to_owned(), "it fails as it is told", None));
+        }
         "fatal" => return Err(WorkError::from_parts("Paper.Burnt", "it fails for good", None).into_fatal()),
         _ => println!("effect {id}"),
     }

@@ -1,6 +1,7 @@
 //! The state machines of `infra/`, run with real functions, tables and queues.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use dynamo_tracker::lambda::IdempotencyErrorKind;
 use dynamo_tracker::{StartOptions, Status, TrackerClient, WorkError};
@@ -24,6 +25,7 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
             backend,
             each_error_is_caught_by_its_name,
         ),
+        crate::test("stepfunctions::machines::each_name_leads_to_its_state", backend, each_name_leads_to_its_state),
         crate::test(
             "stepfunctions::machines::each_error_is_retried_or_caught",
             backend,
@@ -74,7 +76,7 @@ async fn each_error_is_caught_by_its_name(bed: Bed) {
     let machine = machines.create(&catching(&names)).await;
 
     let held = client.start("held").await.unwrap();
-    let later = WorkError::from("no").after(std::time::Duration::from_secs(3600));
+    let later = WorkError::from("no").after(Duration::from_secs(3600));
     client.start("late").await.unwrap().fail(later).await.unwrap();
     for id in ["exhausted", "ignored"] {
         client.create(id).await.unwrap();
@@ -111,32 +113,53 @@ fn catching(names: &[&str]) -> Value {
     json!({ "StartAt": "Work", "States": states })
 }
 
-/// The definitions say of each name that there is what becomes of it.
+/// All names that there are, Lambda's own for what ends a function among them, as errors of one function.
+async fn each_name_leads_to_its_state(bed: Bed) {
+    let folder = tempfile::tempdir().unwrap();
+    let function = function::on(&bed, folder.path()).concurrency(3).timeout(Duration::from_secs(3)).deploy();
+    let machines = StateMachines::new(&bed, [&function]);
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name()).chain(["Runtime.ExitError", "Sandbox.Timedout"]).collect();
+    let items = names.iter().map(|name| match *name {
+        "Runtime.ExitError" => json!({ "id": name, "what": "die" }),
+        "Sandbox.Timedout" => json!({ "id": name, "what": "hang" }),
+        _ => json!({ "id": name, "what": format!("as {name}") }),
+    });
+    let mut each = catching(&names);
+    for name in &names {
+        each["States"][name] = json!({ "Type": "Pass", "Result": name, "End": true });
+    }
+    let map = json!({ "Type": "Map", "MaxConcurrency": 3, "ItemProcessor": each, "End": true });
+    let definition = json!({ "StartAt": "All", "States": { "All": map } });
+    assert_eq!(machines.run(&definition, &items.collect()).await.succeeded(), json!(names));
+}
+
+/// What a step of this crate can fail by.
+const KINDS: [IdempotencyErrorKind; 16] = [
+    IdempotencyErrorKind::TaskLocked,
+    IdempotencyErrorKind::TaskNotDue,
+    IdempotencyErrorKind::TaskExhausted,
+    IdempotencyErrorKind::TaskIgnored,
+    IdempotencyErrorKind::TaskNotReady,
+    IdempotencyErrorKind::PayloadMismatch,
+    IdempotencyErrorKind::MissingKey,
+    IdempotencyErrorKind::InvalidEvent,
+    IdempotencyErrorKind::ResponseNotKept,
+    IdempotencyErrorKind::ResponseTooLarge,
+    IdempotencyErrorKind::ResponseUnreadable,
+    IdempotencyErrorKind::LeaseLost,
+    IdempotencyErrorKind::DeadlineExceeded,
+    IdempotencyErrorKind::OutcomeNotRecorded,
+    IdempotencyErrorKind::StoreUnavailable,
+    IdempotencyErrorKind::HandlerFailed,
+];
+
+/// The definitions say of each name what becomes of it.
 async fn each_error_is_retried_or_caught(_: Bed) {
-    use IdempotencyErrorKind as Kind;
-    let kinds = [
-        Kind::TaskLocked,
-        Kind::TaskNotDue,
-        Kind::TaskExhausted,
-        Kind::TaskIgnored,
-        Kind::TaskNotReady,
-        Kind::PayloadMismatch,
-        Kind::MissingKey,
-        Kind::InvalidEvent,
-        Kind::ResponseNotKept,
-        Kind::ResponseTooLarge,
-        Kind::ResponseUnreadable,
-        Kind::LeaseLost,
-        Kind::DeadlineExceeded,
-        Kind::OutcomeNotRecorded,
-        Kind::StoreUnavailable,
-        Kind::HandlerFailed,
-    ];
     let fan_out = [("Function", "step"), ("Summary", "summary"), ("Bucket", "bucket")];
     let fan_out = Template::fan_out().definition("FanOut", &fan_out);
     for state in [&charge()["States"]["Charge"], &fan_out["States"]["Items"]["ItemProcessor"]["States"]["Charge"]] {
         let named: BTreeSet<_> = state["Retry"].as_array().unwrap().iter().flat_map(names).collect();
-        for kind in kinds {
+        for kind in KINDS {
             assert!(named.contains(kind.name()), "{}", kind.name());
         }
     }
