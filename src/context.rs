@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use crate::backoff::Backoff;
+use crate::callback::CallBack;
 use crate::error::{Error, ErrorKind};
 use crate::record::{RawData, TaskId, Tracker};
 use crate::schema::{Codec, Item};
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     /// How many shards the table says there are, and when that was read on the monotonic clock.
     pub(crate) shards: Mutex<Option<(u16, Duration)>>,
+    /// What tells those who wait for the end of tasks.
+    pub(crate) callbacks: Option<Arc<dyn CallBack>>,
 }
 
 impl Context {
@@ -48,6 +51,11 @@ impl Context {
     pub(crate) fn expire_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let expiry = plus(now, self.retention?);
         DateTime::from_timestamp(expiry.timestamp().saturating_add(i64::from(expiry.timestamp_subsec_nanos() > 0)), 0)
+    }
+
+    /// The same for a record that ends. While somebody is to be told of its end, it stays.
+    pub(crate) fn expire_after<D>(&self, record: &Tracker<D>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if record.callback.is_some() { None } else { self.expire_at(now) }
     }
 
     /// Where a task that goes to `status` at `now` stands in the index: at the time that it is due, else so early that it is

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::Error;
 use crate::protocol::{Acquire, End, Exhaust, Extend, Operate, Operation, Path};
-use crate::record::{AttemptError, BatchMember, LockToken, TaskId, Version};
+use crate::record::{AttemptError, BatchMember, LockToken, TaskId, TaskToken, Version};
 use crate::schema::{ATTRIBUTES, Codec, Item, attr, encode_errors, millis, number, seconds, string};
 use crate::status::Status;
 use crate::time::minus;
@@ -161,6 +161,11 @@ pub(crate) fn acquire(write: &Acquire, id: &TaskId, codec: &Codec) -> Update {
     if let Path::Replace { .. } = write.path {
         update.name("#data", attr::DATA).remove("#data, errors, last_lock, last_batch");
     }
+    match (&write.callback, write.path) {
+        (Some(token), _) => wait_for(&mut update, token),
+        (None, Path::Replace { .. }) => _ = update.remove(attr::CALLBACK),
+        (None, _) => {}
+    }
     update.set_or_remove(attr::LOCK_OWNER, ":owner", write.owner.as_deref().map(string));
     acquire_condition(&mut update, write, codec);
     update
@@ -226,6 +231,38 @@ fn and_due(update: &mut Update, write: &Acquire) {
     if !write.force_execution {
         update.and("(#status = :in_progress OR attribute_not_exists(due_time) OR due_time <= :now)");
     }
+}
+
+fn wait_for(update: &mut Update, token: &TaskToken) {
+    update.value(":callback", string(token.as_str())).set("callback = :callback");
+}
+
+/// Has somebody else told of the task's end, provided that the stored record is still waited for by whom was seen. A record that
+/// is over does not expire before that. Neither this nor [`told`] is a change of the task, so its version stays.
+#[cfg(feature = "stepfunctions")]
+pub(crate) fn call_back(token: &TaskToken, seen: Version, instead_of: Option<&TaskToken>, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    wait_for(&mut update, token);
+    update.and_version(seen, codec).and_seen(
+        attr::CALLBACK,
+        ":seen_callback",
+        instead_of.map(|token| string(token.as_str())),
+    );
+    if seen.status.is_final() {
+        update.remove(attr::EXPIRE_AT);
+    }
+    update
+}
+
+/// Whoever waited for the task's end was told of it, or waits no more. From then on, its retention counts.
+#[cfg(feature = "stepfunctions")]
+pub(crate) fn told(token: &TaskToken, seen: Version, expire_at: Option<DateTime<Utc>>, codec: &Codec) -> Update {
+    let mut update = Update::default();
+    update.value(":callback", string(token.as_str())).and("callback = :callback").remove(attr::CALLBACK);
+    if let Some(expire_at) = expire_at {
+        update.and_version(seen, codec).value(":expire_at", seconds(expire_at)).set("expire_at = :expire_at");
+    }
+    update
 }
 
 /// Extends the lease, or keeps `data` as a checkpoint, or both.
@@ -364,12 +401,13 @@ pub(crate) fn operate(write: &Operate, id: &TaskId, codec: &Codec) -> Update {
 }
 
 /// Writes every attribute of `item`, and removes those of a record that it lacks, provided that the stored record is
-/// still the one that was loaded. Attributes that are not the record's are left alone.
+/// still the one that was loaded. Attributes that are not the record's are left alone, and so is whoever waits for its end: they
+/// come and go without a change of the version.
 pub(crate) fn dump(mut item: Item, status: Status, loaded: Option<Version>, codec: &Codec) -> Update {
     let mut update = Update::default();
     // Without an index, or in a state of another stage, its own attribute is nobody's business.
     let in_place = codec.index.is_some() && !matches!(status, Status::Other(_));
-    let ours = |name: &&&str| in_place || **name != attr::SHARD;
+    let ours = |name: &&&str| **name != attr::CALLBACK && (in_place || **name != attr::SHARD);
     for (number, attribute) in ATTRIBUTES.iter().filter(ours).enumerate() {
         let (name, value) = (format!("#a{number}"), format!(":a{number}"));
         update.name(&name, attribute).set_or_remove(&name, &value, item.remove(*attribute));
@@ -382,6 +420,12 @@ pub(crate) fn dump(mut item: Item, status: Status, loaded: Option<Version>, code
             update.and_version(seen, codec);
         }
     }
+    update
+}
+
+/// The same, of a task that begins anew: whoever waited for the one before waits for it no more.
+pub(crate) fn anew(mut update: Update, callback: Option<&TaskToken>) -> Update {
+    update.set_or_remove(attr::CALLBACK, ":callback", callback.map(|token| string(token.as_str())));
     update
 }
 

@@ -73,11 +73,18 @@
 //!   crate `metrics`, whose exporters send it wherever metrics go.
 //! * `cli`: the command line, `dynamo-tracker`. The library is the same with and without it.
 //! * `lambda`: handlers on AWS Lambda that process an event once.
+//! * `stepfunctions`: steps of AWS Step Functions that a retry finds as they were, workers for activities, and callbacks to
+//!   states that wait for a task.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod backoff;
 mod batch;
 mod bulk;
+mod callback;
+#[cfg(any(feature = "lambda", feature = "stepfunctions"))]
+// Without `lambda`, which shows it to everybody, only its hash is of use.
+#[cfg_attr(not(feature = "lambda"), allow(dead_code, unreachable_pub, rustdoc::broken_intra_doc_links))]
+mod canonical;
 mod client;
 mod context;
 mod countdown;
@@ -93,6 +100,8 @@ mod query;
 mod record;
 mod schema;
 mod status;
+#[cfg(feature = "stepfunctions")]
+pub mod stepfunctions;
 mod table;
 mod time;
 mod work_error;
@@ -107,8 +116,8 @@ pub use lease::Lease;
 pub use protocol::{Refusal, StartOptions};
 pub use query::{Page, Progress, Query, Reindexed, Stats, TaskRef};
 pub use record::{
-    AttemptError, BatchMember, InvalidBatchMember, InvalidLockToken, InvalidTaskId, LockToken, MAX_KEY_BYTES,
-    MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TYPE_BYTES, RawData, TaskId, Tracker,
+    AttemptError, BatchMember, InvalidBatchMember, InvalidLockToken, InvalidTaskId, InvalidTaskToken, LockToken,
+    MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TYPE_BYTES, RawData, TaskId, TaskToken, Tracker,
 };
 pub use schema::Data;
 pub use status::{InvalidStatusSet, Status, StatusSet};

@@ -95,7 +95,7 @@ impl WorkError {
     }
 
     /// The type that the error had, as Rust names it, or the kind that it was said to be.
-    #[cfg(feature = "lambda")]
+    #[cfg(any(feature = "lambda", feature = "stepfunctions"))]
     pub(crate) fn type_name(&self) -> &str {
         &self.type_name
     }

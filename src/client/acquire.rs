@@ -46,11 +46,17 @@ pub(super) async fn acquire(
         };
         match (verdict, record) {
             (Verdict::Ours, Some(record)) => return hold(context, &write, record, deadline, counting).await,
-            (Verdict::Refuse(refusal), record) => return Err(refuse(refusal, record, &id)),
+            (Verdict::Refuse(refusal), mut record) => {
+                if let Some(record) = &mut record {
+                    context.settle_refused(record, write.callback).await;
+                }
+                return Err(refuse(refusal, record, &id));
+            }
             (Verdict::Exhaust(mut exhaust), Some(record)) => {
-                exhaust.expire_at = context.expire_at(exhaust.now);
+                exhaust.expire_at = context.expire_after(&record, exhaust.now);
                 exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
-                if let Some(record) = mark_exhausted(context, &exhaust, record, counting).await? {
+                if let Some(mut record) = mark_exhausted(context, &exhaust, record, counting).await? {
+                    context.settle_refused(&mut record, write.callback).await;
                     return Err(refuse(Refusal::Exhausted, Some(record), &id));
                 }
             }
@@ -211,6 +217,9 @@ pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken)
             Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline, Some(COUNTING)), data))
         }
         None => Err(Error::new(ErrorKind::NotFound, "there is no such task; check its id").about(&id)),
-        stored => Err(not_held(stored, &id)),
+        Some(mut stored) => {
+            context.settle(&mut stored).await;
+            Err(not_held(Some(stored), &id))
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::TrackerClient;
 use crate::backoff::Backoff;
+use crate::callback::CallBack;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::check_namespace;
@@ -64,6 +65,7 @@ pub struct TrackerClientBuilder<D> {
     outcome_patience: Duration,
     clock: Arc<dyn Clock>,
     requests: RequestPolicy,
+    callbacks: Option<Arc<dyn CallBack>>,
     data: PhantomData<fn() -> D>,
 }
 
@@ -87,6 +89,7 @@ impl<D: Data> TrackerClientBuilder<D> {
             outcome_patience: Duration::MAX,
             clock: Arc::new(SystemClock),
             requests: RequestPolicy::default(),
+            callbacks: None,
             data: PhantomData,
         }
     }
@@ -209,6 +212,15 @@ impl<D: Data> TrackerClientBuilder<D> {
         self
     }
 
+    /// Tells states of AWS Step Functions that wait for a task (`waitForTaskToken`) when it is over, whichever process ends it.
+    /// None by default: their tokens are kept, and whichever client looks next that has this tells them. See
+    /// [`Callbacks`](crate::stepfunctions::Callbacks).
+    #[cfg(feature = "stepfunctions")]
+    pub fn callbacks(mut self, callbacks: crate::stepfunctions::Callbacks) -> Self {
+        self.callbacks = Some(Arc::new(callbacks));
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -245,6 +257,7 @@ impl<D: Data> TrackerClientBuilder<D> {
             outcome_patience: self.outcome_patience,
             clock: self.clock,
             shards: Mutex::new(None),
+            callbacks: self.callbacks,
         };
         Ok(TrackerClient { context: Arc::new(context), data: PhantomData })
     }
@@ -274,12 +287,12 @@ pub(crate) fn check_table(name: &str) -> Result<(), Error> {
 }
 
 /// A lease that some clock could see ended before it began is none.
-pub(super) fn check_lease(lease: Duration, skew: Duration) -> Result<(), Error> {
+pub(crate) fn check_lease(lease: Duration, skew: Duration) -> Result<(), Error> {
     check(lease >= Duration::from_millis(1) && lease <= LONGEST, "the lease must be from a millisecond to ten years")?;
     check(lease > skew, "the lease must be longer than the skew, the clock error that is tolerated")
 }
 
-pub(super) fn check_max_attempts(limit: u32) -> Result<(), Error> {
+pub(crate) fn check_max_attempts(limit: u32) -> Result<(), Error> {
     check(limit >= 1, "max_attempts must be at least 1, or nothing could ever be started")
 }
 

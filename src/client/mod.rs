@@ -17,13 +17,15 @@ use tracing::Instrument;
 pub use builder::TrackerClientBuilder;
 #[cfg(feature = "lambda")]
 pub(crate) use builder::{LONGEST, check, check_table};
+#[cfg(feature = "stepfunctions")]
+pub(crate) use builder::{check_lease, check_max_attempts};
 pub use new_task::NewTask;
 pub use run::{Recorded, RunError};
 
 use crate::context::Context;
 use crate::countdown::{COUNTING, Counting};
 use crate::error::{Error, ErrorKind};
-use crate::expression;
+use crate::expression::{self, Update};
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
 use crate::record::{BatchMember, Loaded, LockToken, RawData, TaskId, Tracker, Version};
@@ -167,6 +169,7 @@ impl<D: Data> TrackerClient<D> {
         let mut record = Tracker::new(id, (), self.context.max_attempts, self.context.now());
         record.due_time = self.context.due_time(record.status, task.due, record.create_time);
         record.batch = batch(&record.id);
+        record.callback.clone_from(&task.callback);
         let record = record.into_stored();
         let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&record.id))?;
         Ok((record, item))
@@ -182,7 +185,8 @@ impl<D: Data> TrackerClient<D> {
         record.generation = expired.generation;
         let record = record.into_stored();
         let data = task.data.as_ref().map(to_value).transpose()?;
-        self.write_whole(&record, data, Some(expired.version())).await?;
+        let update = self.whole(&record, data, Some(expired.version()))?;
+        self.write_whole(&record, expression::anew(update, record.callback.as_ref())).await?;
         Ok(record)
     }
 
@@ -197,7 +201,9 @@ impl<D: Data> TrackerClient<D> {
         let id = self.id(id.as_ref())?;
         let item = self.context.table.get(&id, None).await?;
         let record = self.context.decode(&id, item)?;
-        record.filter(|record| !record.has_expired(self.context.now())).map(Tracker::typed).transpose()
+        let Some(mut record) = record.filter(|record| !record.has_expired(self.context.now())) else { return Ok(None) };
+        self.context.settle(&mut record).await;
+        record.typed().map(Some)
     }
 
     /// The record of an item that was read otherwise: from a stream, an export, or a query of the caller's own.
@@ -308,24 +314,36 @@ impl<D: Data> TrackerClient<D> {
         }
         // The step tells two dumps of one record in the same millisecond apart.
         (tracker.update_time, tracker.step) = (self.context.now(), tracker.step.saturating_add(1));
-        let written = self.write_whole(tracker, Some(data), seen).await;
+        let written = match self.whole(tracker, Some(data), seen) {
+            Ok(update) => self.write_whole(tracker, update).await,
+            Err(error) => Err(error),
+        };
         match &written {
-            Ok(()) => tracker.loaded = Loaded(Some(tracker.version())),
+            Ok(()) => {
+                tracker.loaded = Loaded(Some(tracker.version()));
+                if tracker.owes_callback() {
+                    self.context.settle_stored(tracker).await;
+                }
+            }
             Err(_) => (tracker.update_time, tracker.step, tracker.due_time) = before,
         }
         written.map_err(|error| error.about(&id))
     }
 
-    /// Writes a record, on the condition that the stored one is of the version that was seen, or that there is none.
-    async fn write_whole<T>(
+    /// The write of a whole record, on the condition that the stored one is of the version that was seen, or that there is none.
+    fn whole<T>(
         &self,
         tracker: &Tracker<T>,
         data: Option<AttributeValue>,
         seen: Option<Version>,
-    ) -> Result<(), Error> {
+    ) -> Result<Update, Error> {
+        let codec = &self.context.codec;
+        Ok(expression::dump(codec.encode(tracker, data)?, tracker.status, seen, codec))
+    }
+
+    /// Writes a whole record.
+    async fn write_whole<T>(&self, tracker: &Tracker<T>, update: Update) -> Result<(), Error> {
         let (context, id) = (&self.context, &tracker.id);
-        let item = context.codec.encode(tracker, data)?;
-        let update = expression::dump(item, tracker.status, seen, &context.codec);
         if let Written::Refused { item, repeated } =
             context.table.update("dump it", id, update, Want::default()).await?
         {

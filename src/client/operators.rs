@@ -56,7 +56,8 @@ impl<D: Data> TrackerClient<D> {
         self.operate(seen, Operation::Unlock).await
     }
 
-    /// Deletes a task, whatever state it is in. Whoever works on it loses the lease.
+    /// Deletes a task, whatever state it is in. Whoever works on it loses the lease, and a state of a state machine that waits for
+    /// it fails with `TaskDeleted`.
     ///
     /// Its generation begins again at 1 if it is made again.
     ///
@@ -66,6 +67,10 @@ impl<D: Data> TrackerClient<D> {
     pub async fn delete(&self, seen: &Tracker<D>) -> Result<(), Error> {
         let id = &seen.id;
         self.own(id)?;
+        // What is owed can't be paid afterwards.
+        if let (Some(callbacks), true) = (&self.context.callbacks, seen.owes_callback()) {
+            callbacks.settle_stored(&self.context, id).await;
+        }
         match self.send_deletion(seen).await.map_err(|error| error.about(id))? {
             Written::Done(_) => {}
             // The first copy of the request, whose answer was lost, has deleted it.
@@ -73,6 +78,10 @@ impl<D: Data> TrackerClient<D> {
             Written::Refused { item, .. } => return Err(changed(self.context.decode(id, item)?, id)),
         }
         tracing::info!(task = ?id, "deleted the task");
+        if let (Some(callbacks), Some(token), false) = (&self.context.callbacks, &seen.callback, seen.status.is_final())
+        {
+            callbacks.deleted(id, token.clone()).await;
+        }
         Ok(())
     }
 
@@ -83,10 +92,10 @@ impl<D: Data> TrackerClient<D> {
             return Err(illegal(seen, operation));
         }
         let now = self.context.now();
-        let mut write = Operate::on(seen, operation, now, self.context.expire_at(now));
+        let mut write = Operate::on(seen, operation, now, self.context.expire_after(seen, now));
         write.due_time = self.context.due_time(write.status_after(), None, now);
         let update = expression::operate(&write, id, &self.context.codec);
-        let record = match self.send_operation(seen, operation, update).await? {
+        let mut record = match self.send_operation(seen, operation, update).await? {
             // A transaction shows nothing, so what it has made is read, or what somebody has made of that since.
             Written::Done(None) => self.context.decode_written(id, self.context.table.get(id, None).await?)?,
             Written::Done(item) => self.context.decode_written(id, item)?,
@@ -96,6 +105,7 @@ impl<D: Data> TrackerClient<D> {
             },
         };
         tracing::info!(task = ?id, status = %record.status, "{}", operation.name());
+        self.context.settle(&mut record).await;
         Tracker::<RawData>::typed(record)
     }
 }

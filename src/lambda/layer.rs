@@ -147,7 +147,7 @@ where
 }
 
 /// The event as the handler's own type. Where it is none, the error says at which field, and nothing of what is there.
-fn read<T: DeserializeOwned>(payload: &Value) -> Result<T, IdempotencyError> {
+pub(crate) fn read<T: DeserializeOwned>(payload: &Value) -> Result<T, IdempotencyError> {
     serde_path_to_error::deserialize(payload).map_err(|error| {
         let message = format!(
             "the event can't be read as `{}`, at {}; look at the event, or at the function's type",

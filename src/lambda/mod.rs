@@ -10,16 +10,17 @@
 //! * [`powertools`] shares a table with functions in Python or TypeScript that use Powertools for AWS Lambda.
 
 pub mod batch;
-mod canonical;
 mod idempotency;
 mod jmespath;
 mod layer;
 pub mod powertools;
 
-pub use canonical::{canonical_json, is_missing, sha256_hex};
+pub use crate::canonical::{canonical_json, is_missing, sha256_hex};
 pub use idempotency::{
     Idempotency, IdempotencyBuilder, IdempotencyError, IdempotencyErrorKind, InProgress, Key, MissingKey, Outcome,
     Replay, TooLarge, idempotent,
 };
 pub use jmespath::JmesPath;
+#[cfg(feature = "stepfunctions")]
+pub(crate) use layer::read;
 pub use layer::{IdempotencyLayer, IdempotentHandler, Records};

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
 use crate::record::{BatchMember, LockToken, RawData, TaskId, Tracker};
+use crate::schema::{Item, attr};
 use crate::status::Status;
 use crate::table::{Actions, Want, Writes, Written};
 use crate::time::{Sleep, plus, to_millis};
@@ -59,6 +60,8 @@ struct State {
     /// The number of the latest step that was sent, whatever became of it. None is used twice.
     step: u32,
     standing: Standing,
+    /// Whether somebody may be waiting for the task's end.
+    may_owe: bool,
 }
 
 /// How the lease stands, as far as this process knows.
@@ -100,7 +103,14 @@ impl Held {
             lease,
             counting,
             lost: CancellationToken::new(),
-            state: Mutex::new(State { step: record.step, record, unsaved: None, deadline, standing: Standing::Open }),
+            state: Mutex::new(State {
+                step: record.step,
+                record,
+                unsaved: None,
+                deadline,
+                standing: Standing::Open,
+                may_owe: false,
+            }),
             writing: tokio::sync::Mutex::new(()),
         }
     }
@@ -335,7 +345,7 @@ impl Held {
             status,
             attempts: None,
             errors: error.map(|error| End::history(self.state().record.errors.clone(), &error, history)),
-            expire_at: status.is_final().then(|| self.context.expire_at(now)).flatten(),
+            expire_at: status.is_final().then(|| self.context.expire_after(&self.state().record, now)).flatten(),
         }
     }
 
@@ -372,7 +382,14 @@ impl Held {
                     tracing::debug!(task = ?self.id, tries, "could not record the outcome, and tries again: {error}");
                     self.sleep(AGAIN.delay(tries)).await;
                 }
-                ended => return ended,
+                Err(error) => return Err(error),
+                Ok(mut record) => {
+                    if self.state().may_owe {
+                        self.context.settle_stored(&mut record).await;
+                        self.state().record = record.clone();
+                    }
+                    return Ok(record);
+                }
             }
         }
     }
@@ -442,34 +459,61 @@ impl Held {
         batch: Option<&BatchMember>,
     ) -> Result<Option<Refused>, Error> {
         let Some(batch) = batch else {
-            return self.write("record its outcome", update, outcome.writes.once()).await;
+            return self.write_outcome(update, outcome.writes.once()).await;
         };
         let counting = counting_of(batch, self.counting)?;
         let mut count = counting(&self.context, batch, outcome.writes.len(), 0)?;
         loop {
             let writes = count.with(&outcome.writes);
-            match self.write("record its outcome", update.clone(), writes.once()).await {
+            match self.write_outcome(update.clone(), writes.once()).await {
                 Err(error) => count.recover(error).await?,
                 written => return written,
             }
         }
     }
 
+    /// Somebody may have begun to wait for the end since the start, so the item that the write leaves is looked at.
+    async fn write_outcome(&self, update: Update, actions: Option<Actions>) -> Result<Option<Refused>, Error> {
+        let tells = self.context.callbacks.is_some();
+        match self.write_wanting("record its outcome", update, actions, tells).await? {
+            Ok(item) => {
+                // A transaction shows nothing.
+                self.state().may_owe = tells && item.is_none_or(|item| item.contains_key(attr::CALLBACK));
+                Ok(None)
+            }
+            Err(refused) => {
+                self.state().may_owe = tells;
+                Ok(Some(refused))
+            }
+        }
+    }
+
     /// Sends a write that is bound to our lock. `None` means that it is in.
     async fn write(&self, action: &str, update: Update, actions: Option<Actions>) -> Result<Option<Refused>, Error> {
+        self.write_wanting(action, update, actions, false).await.map(Result::err)
+    }
+
+    /// The same, with the item as it is then, where that is wanted and there is no transaction.
+    async fn write_wanting(
+        &self,
+        action: &str,
+        update: Update,
+        actions: Option<Actions>,
+        item: bool,
+    ) -> Result<Result<Option<Item>, Refused>, Error> {
         self.check(action)?;
-        let want = Want { item: false, within: Some(self.time_left()) };
+        let want = Want { item, within: Some(self.time_left()) };
         let table = &self.context.table;
         let written = match actions {
             None => table.update(action, &self.id, update, want).await?,
             Some(actions) => actions.send(table, action, &self.id, update, want).await?,
         };
         match written {
-            Written::Done(_) => Ok(None),
-            Written::Refused { item, .. } => match self.context.decode(&self.id, item) {
-                Ok(shown) => Ok(Some(Refused { shown, unreadable: None })),
-                Err(error) => Ok(Some(Refused { shown: None, unreadable: Some(error) })),
-            },
+            Written::Done(item) => Ok(Ok(item)),
+            Written::Refused { item, .. } => Ok(Err(match self.context.decode(&self.id, item) {
+                Ok(shown) => Refused { shown, unreadable: None },
+                Err(error) => Refused { shown: None, unreadable: Some(error) },
+            })),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use thiserror::Error;
 
-use crate::record::{AttemptError, LockToken, Tracker};
+use crate::record::{AttemptError, LockToken, TaskToken, Tracker};
 use crate::status::Status;
 use crate::time::{plus, to_millis};
 
@@ -35,6 +35,7 @@ pub struct StartOptions {
     pub(crate) reentrant: bool,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) no_heartbeat: bool,
+    pub(crate) callback: Option<TaskToken>,
 }
 
 impl StartOptions {
@@ -119,6 +120,16 @@ impl StartOptions {
         self.no_heartbeat = true;
         self
     }
+
+    /// The task token of a state that waits for the task's end, in the place of one that the record has. A client with
+    #[cfg_attr(feature = "stepfunctions", doc = "[`callbacks`](crate::TrackerClientBuilder::callbacks)")]
+    #[cfg_attr(not(feature = "stepfunctions"), doc = "callbacks")]
+    /// tells Step Functions, whichever process it is in that ends the task. A start that is refused for now does not keep it; where
+    /// the task is over, the state is told at once.
+    pub fn callback(mut self, token: TaskToken) -> Self {
+        self.callback = Some(token);
+        self
+    }
 }
 
 /// One request to take a task: everything that the rules and the expression depend on.
@@ -152,6 +163,8 @@ pub struct Acquire {
     pub previous_succeeded: Option<u32>,
     /// Whether the index is kept, where a task in progress stands at its lease's end.
     pub indexed: bool,
+    /// Who waits for its end, where that is somebody new.
+    pub callback: Option<TaskToken>,
     /// Which of the three ways to take it.
     pub path: Path,
 }
@@ -277,6 +290,7 @@ impl Acquire {
             at_most_once: options.at_most_once,
             previous_succeeded: terms.previous_succeeded,
             indexed: terms.indexed,
+            callback: options.callback.clone(),
             path: Path::Ordinary,
         }
     }
@@ -382,6 +396,9 @@ impl Acquire {
         record.lock_expire_time = Some(self.expires());
         record.due_time = self.indexed.then(|| self.expires());
         record.expire_at = None;
+        if let Some(token) = &self.callback {
+            record.callback = Some(token.clone());
+        }
         record
     }
 

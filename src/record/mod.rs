@@ -4,6 +4,7 @@ mod attempt_error;
 mod id;
 mod member;
 mod raw;
+mod task_token;
 mod token;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use attempt_error::{AttemptError, MAX_MESSAGE_BYTES, MAX_TRACE_BYTES, MAX_TY
 pub use id::{InvalidTaskId, MAX_KEY_BYTES, TaskId};
 pub use member::{BatchMember, InvalidBatchMember};
 pub use raw::RawData;
+pub use task_token::{InvalidTaskToken, TaskToken};
 pub use token::{InvalidLockToken, LockToken};
 
 pub(crate) use attempt_error::{backtrace, chain};
@@ -67,6 +69,8 @@ pub struct Tracker<D> {
     pub(crate) batch: Option<BatchMember>,
     /// The batch that has counted its end.
     pub(crate) last_batch: Option<BatchMember>,
+    /// The task token of whoever waits for its end. Removed when they were told.
+    pub(crate) callback: Option<TaskToken>,
     /// What the stored record was when it was loaded, for a dump that overwrites nothing newer.
     pub(crate) loaded: Loaded,
 }
@@ -125,6 +129,7 @@ impl<D> Tracker<D> {
             expire_at: None,
             batch: None,
             last_batch: None,
+            callback: None,
             loaded: Loaded(None),
         }
     }
@@ -200,6 +205,21 @@ impl<D> Tracker<D> {
         self.last_batch.as_ref()
     }
 
+    /// The task token of the state of a state machine that waits for the task's end. `None` where nobody waits, or they were told.
+    #[must_use]
+    pub fn callback(&self) -> Option<&TaskToken> {
+        self.callback.as_ref()
+    }
+
+    /// Whether somebody who waits for the task's end is still to be told that it is over: Step Functions could not be reached,
+    /// or the process died in between. The next look by a client with
+    #[cfg_attr(feature = "stepfunctions", doc = "[`callbacks`](crate::TrackerClientBuilder::callbacks) tells them.")]
+    #[cfg_attr(not(feature = "stepfunctions"), doc = "callbacks tells them.")]
+    #[must_use]
+    pub fn owes_callback(&self) -> bool {
+        self.callback.is_some() && self.status.is_final()
+    }
+
     /// Takes the task as counted by its batch: a redrive can have it counted again.
     pub(crate) fn count_off(&mut self) {
         if let Some(batch) = self.batch.take() {
@@ -229,6 +249,7 @@ impl<D> Tracker<D> {
             expire_at: self.expire_at,
             batch: self.batch,
             last_batch: self.last_batch,
+            callback: self.callback,
             loaded: self.loaded,
         };
         (record, self.data)
@@ -272,6 +293,7 @@ impl<D> fmt::Debug for Tracker<D> {
             .field("expire_at", &self.expire_at)
             .field("batch", &self.batch)
             .field("last_batch", &self.last_batch)
+            .field("callback", &self.callback)
             .finish_non_exhaustive()
     }
 }
@@ -282,7 +304,8 @@ mod tests {
 
     #[test]
     fn debug_has_no_data() {
-        let tracker = Tracker::new(TaskId::new("ns", "id").unwrap(), "secret", 3, DateTime::UNIX_EPOCH);
+        let mut tracker = Tracker::new(TaskId::new("ns", "id").unwrap(), "secret", 3, DateTime::UNIX_EPOCH);
+        tracker.callback = Some("secret".parse().unwrap());
         assert!(!format!("{tracker:?}").contains("secret"));
     }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Index, Item, KeySchema, attr};
 use crate::error::{Error, ErrorKind};
-use crate::record::{AttemptError, BatchMember, Loaded, LockToken, RawData, TaskId, Tracker};
+use crate::record::{AttemptError, BatchMember, Loaded, LockToken, RawData, TaskId, TaskToken, Tracker};
 use crate::status::{Status, StatusSet};
 
 /// What is needed to read and write items.
@@ -59,6 +59,7 @@ impl Codec {
                 .transpose()?,
             batch: member(item, attr::BATCH)?,
             last_batch: member(item, attr::LAST_BATCH)?,
+            callback: task_token(item, attr::CALLBACK)?,
             loaded: Loaded(None),
         };
         if record.lock.is_some() && record.lock_expire_time.is_none() {
@@ -96,6 +97,7 @@ impl Codec {
             (attr::EXPIRE_AT, record.expire_at.map(seconds)),
             (attr::BATCH, record.batch.as_ref().map(string)),
             (attr::LAST_BATCH, record.last_batch.as_ref().map(string)),
+            (attr::CALLBACK, record.callback.as_ref().map(|token| string(token.as_str()))),
         ] {
             if let Some(value) = value {
                 put(name, value);
@@ -169,6 +171,10 @@ fn token(item: &mut Item, name: &str) -> Result<Option<LockToken>, Error> {
 
 fn member(item: &mut Item, name: &str) -> Result<Option<BatchMember>, Error> {
     parsed_text(item, name, "part of a batch")
+}
+
+fn task_token(item: &mut Item, name: &str) -> Result<Option<TaskToken>, Error> {
+    parsed_text(item, name, "task token")
 }
 
 fn parsed_text<T>(item: &mut Item, name: &str, wanted: &str) -> Result<Option<T>, Error>
@@ -279,6 +285,7 @@ mod tests {
             errors in prop::collection::vec(error(), 0..4),
             expire_at in prop::option::of(0_i64..99_999_999_999),
             (batch, last_batch) in any::<(Option<u16>, Option<u16>)>(),
+            callback in prop::option::of(".{1,20}"),
         ) -> Tracker<RawData> {
             let id = TaskId::new("ns", &id).expect("a good id");
             let mut record = Tracker::new(id, RawData(data), max_attempts, create_time);
@@ -291,6 +298,7 @@ mod tests {
             record.errors = errors;
             record.batch = batch.map(|part| BatchMember::new("a batch", "i", part));
             record.last_batch = last_batch.map(|part| BatchMember::new("#", "i", part));
+            record.callback = callback.map(|text| TaskToken::new(text).expect("a good token"));
             record.expire_at = expire_at.map(|seconds| DateTime::from_timestamp(seconds, 0).expect("a time"));
             record
         }

@@ -42,10 +42,11 @@ pub(crate) mod attr {
     pub(crate) const EXPIRE_AT: &str = "expire_at";
     pub(crate) const BATCH: &str = "batch";
     pub(crate) const LAST_BATCH: &str = "last_batch";
+    pub(crate) const CALLBACK: &str = "callback";
 }
 
 /// All of them, for whoever must not use one for something else.
-pub(crate) const ATTRIBUTES: [&str; 19] = [
+pub(crate) const ATTRIBUTES: [&str; 20] = [
     attr::STATUS,
     attr::ATTEMPTS,
     attr::MAX_ATTEMPTS,
@@ -65,6 +66,7 @@ pub(crate) const ATTRIBUTES: [&str; 19] = [
     attr::EXPIRE_AT,
     attr::BATCH,
     attr::LAST_BATCH,
+    attr::CALLBACK,
 ];
 
 /// Where an item's key is: the attribute with `namespace#id`, and a sort key of a fixed value in a table that has one.

@@ -14,22 +14,28 @@ os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_ACCESS_KEY_ID="test", AWS_
 
 # SAM's translator misses a service that counts its users.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
+# moto says of each Distributed Map what it does not do with it.
+logging.getLogger("moto").setLevel(logging.ERROR)
 
 import mutants
 import templates
+import terraform
 import tools
-from alarms import complaints_about_alarms
+from alarms import alarms_of, complaints_about_alarms
 from deployed import complaints_about_lambda, complaints_about_table
+from machines import complaints_about_machines
 
 
 def deploy(path, template):
     if path == templates.TABLE:
         return complaints_about_table(template)
+    if path in (templates.STEPS, templates.FAN_OUT):
+        return complaints_about_machines(template)
     return complaints_about_lambda(plain(path, template))
 
 
 def alarms(path, template):
-    return [] if path == templates.TABLE else complaints_about_alarms(template)
+    return complaints_about_alarms(template, alarms_of(path))
 
 
 def agree(path, template):
@@ -75,7 +81,7 @@ def check_templates():
     for path in templates.ALL:
         for check in DEPLOYMENTS.values():
             complaints += [f"{path.name}: {text}" for text in check(path, templates.load(path))]
-    return complaints
+    return complaints + [f"terraform: {text}" for text in terraform.complaints_about_terraform()]
 
 
 def surviving_mutants():
@@ -109,10 +115,11 @@ def main():
     complaints = check_templates()
     if complaints:
         raise SystemExit("\n".join(complaints))
-    survivors = surviving_mutants()
+    survivors = surviving_mutants() + terraform.surviving_mutants()
     if survivors:
         raise SystemExit("these are not found:\n" + "\n".join(survivors))
-    print(f"infra: {len(templates.ALL)} templates are as they should be, and {len(mutants.ALL)} broken ones were found")
+    broken = len(mutants.ALL) + len(mutants.MODULE)
+    print(f"infra: {len(templates.ALL)} templates and a module are as they should be, and {broken} broken ones were found")
 
 
 if __name__ == "__main__":

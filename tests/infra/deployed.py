@@ -66,8 +66,9 @@ def complaints_about_lambda(template):
 
 
 @contextlib.contextmanager
-def playing_aws():
-    with mock_aws(config={"lambda": {"use_docker": False}}):
+def playing_aws(execute_state_machine=False):
+    config = {"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": execute_state_machine}}
+    with mock_aws(config=config):
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=CODE["CodeBucket"])
         code = io.BytesIO()

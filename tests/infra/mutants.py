@@ -1,8 +1,9 @@
 """Templates with one thing wrong, each of which one of the checks must find. A check that can't fail proves nothing."""
 
 import dataclasses
+import json
 
-from templates import PLAIN, SAM, TABLE
+from templates import FAN_OUT, PLAIN, SAM, STEPS, TABLE
 
 GONE = object()
 ROLE = "Resources.Role.Properties.Policies.0.PolicyDocument.Statement"
@@ -12,6 +13,15 @@ INDEX = "Resources.Table.Properties.GlobalSecondaryIndexes"
 MAPPING = "Resources.FunctionMessages.Properties"
 WORKER = "Resources.WorkerPolicy.Properties.PolicyDocument.Statement"
 ALARM = "Resources.MessagesDead"
+PAYMENTS = "Resources.Payments.Properties"
+SENDING = "Resources.SendingRole.Properties.Policies.0.PolicyDocument.Statement"
+
+
+def definition(**state):
+    """A definition of one state, and of one that nothing leads to."""
+    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, **state}, "B": {"Type": "Succeed"}}
+    return json.dumps({"StartAt": "A", "TimeoutSeconds": 60, "States": states})
+
 
 
 @dataclasses.dataclass(eq=False)
@@ -93,7 +103,32 @@ ALL = [
     Mutant("alarms", PLAIN, f"{ALARM}.Properties.AlarmActions", GONE, "does not tell the topic"),
     Mutant("alarms", PLAIN, f"{ALARM}.Properties.TreatMissingData", "breaching", "takes no data for trouble"),
     Mutant("alarms", PLAIN, "Resources.Another", {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}, "no one knows"),
+    Mutant("lint", STEPS, f"{PAYMENTS}.DefinitionString", definition(Tpye="Task"), "E3601"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.TracingConfiguration", GONE, "the traces of Payments"),
+    Mutant("deploy", FAN_OUT, "Resources.FanOut.Properties.LoggingConfiguration", GONE, "what the logs of FanOut"),
+    Mutant("scan", FAN_OUT, "Resources.Bucket.Properties.PublicAccessBlockConfiguration", GONE, "CKV_AWS_53"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(), "statelint on Payments: No transition"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=[]), "is tried again"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.LoggingConfiguration.IncludeExecutionData", True, "what the logs of Payments"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.RoleArn", {"Fn::GetAtt": ["SendingRole", "Arn"]}, "what Payments may do"),
+    Mutant("deploy", STEPS, f"{SENDING}.0.Action", ["dynamodb:*"], "what Sending may do"),
+    Mutant("deploy", STEPS, f"{SENDING}.1.Resource", "*", "what Sending may do"),
+    Mutant("deploy", FAN_OUT, "Resources.ChildrenPolicy", GONE, "what FanOut may do"),
+    Mutant("deploy", FAN_OUT, "Resources.Summary.Properties.Environment", GONE, "the table of Summary"),
+    Mutant("alarms", STEPS, "Resources.PackingFails.Properties.MetricName", "ExecutionsAborted", "PackingFails watches"),
+    Mutant("alarms", FAN_OUT, "Resources.FanOutLate", GONE, "FanOutLate watches"),
     Mutant("agree", SAM, "Resources.Function.Properties.MemorySize", 128, "/Function/Properties/MemorySize"),
     Mutant("agree", SAM, "Resources.MessagesLate", GONE, "/Resources/MessagesLate"),
     Mutant("agree", SAM, "Parameters.BatchSize.Default", 1, "/Parameters/BatchSize"),
+]
+
+# The same for the Terraform module: what is written there, what instead, and what is said of it.
+MODULE = [
+    ('range_key       = "due_time"', 'range_key       = "shard"', "table is"),
+    ('attribute_name = "expire_at"', 'attribute_name = "ttl"', "table is"),
+    ("deletion_protection_enabled = true", "deletion_protection_enabled = false", "table is"),
+    ('      "dynamodb:Scan",\n', "", "operator is"),
+    ("/index/by_due_time", "/index/*", "worker is"),
+    ("  point_in_time_recovery {\n    enabled = true\n  }\n", "", "CKV_AWS_28"),
+    ('  billing_mode                = ', "  billing_mode = ", "is not formatted"),
 ]

@@ -12,7 +12,9 @@ INFRA = pathlib.Path(__file__).resolve().parents[2] / "infra"
 TABLE = INFRA / "table.json"
 PLAIN = INFRA / "lambda.yaml"
 SAM = INFRA / "sam.yaml"
-ALL = [TABLE, PLAIN, SAM]
+STEPS = INFRA / "step_functions.yaml"
+FAN_OUT = INFRA / "fan_out.yaml"
+ALL = [TABLE, PLAIN, SAM, STEPS, FAN_OUT]
 
 # Where `sam deploy` would have put the code.
 CODE = {"CodeBucket": "code", "CodeKey": "bootstrap.zip"}

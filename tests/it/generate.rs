@@ -91,29 +91,35 @@ pub(crate) fn record(id: TaskId, now: DateTime<Utc>) -> impl Strategy<Value = Tr
 pub(crate) fn options() -> impl Strategy<Value = StartOptions> {
     let owner = prop::option::of((prop::sample::select(vec![OWNER, "execution-3"]), any::<bool>()));
     let held = prop::option::of(Just(HELD));
-    (held, owner, any::<[bool; 4]>(), 1..=MAX_ATTEMPTS + 1).prop_map(|(held, owner, flags, max_attempts)| {
-        let mut options = StartOptions::new().max_attempts(max_attempts);
-        if let Some(held) = held {
-            options = options.lock(held);
-        }
-        match owner {
-            Some((name, true)) => options = options.reentrant_owner(name),
-            Some((name, false)) => options = options.owner(name),
-            None => {}
-        }
-        let setters = [
-            StartOptions::ignore_lock,
-            StartOptions::force_execution,
-            StartOptions::only_existing,
-            StartOptions::at_most_once,
-        ];
-        for (flag, set) in flags.into_iter().zip(setters) {
-            if flag {
-                options = set(options);
+    let callback = prop::option::of(prop::sample::select(vec!["token-1", "token-2"]));
+    (held, owner, any::<[bool; 4]>(), 1..=MAX_ATTEMPTS + 1, callback).prop_map(
+        |(held, owner, flags, max_attempts, callback)| {
+            let mut options = StartOptions::new().max_attempts(max_attempts);
+            if let Some(token) = callback {
+                options = options.callback(token.parse().unwrap());
             }
-        }
-        options
-    })
+            if let Some(held) = held {
+                options = options.lock(held);
+            }
+            match owner {
+                Some((name, true)) => options = options.reentrant_owner(name),
+                Some((name, false)) => options = options.owner(name),
+                None => {}
+            }
+            let setters = [
+                StartOptions::ignore_lock,
+                StartOptions::force_execution,
+                StartOptions::only_existing,
+                StartOptions::at_most_once,
+            ];
+            for (flag, set) in flags.into_iter().zip(setters) {
+                if flag {
+                    options = set(options);
+                }
+            }
+            options
+        },
+    )
 }
 
 /// What comes of a start.

@@ -30,6 +30,7 @@ mod races;
 mod requests;
 mod run;
 mod start;
+mod stepfunctions;
 mod table;
 mod transactions;
 mod transitions;
@@ -87,6 +88,15 @@ fn main() -> ExitCode {
             lambda::layer::tests,
             lambda::responses::tests,
             lambda::shown::tests,
+            stepfunctions::asl::tests,
+            stepfunctions::fanout::tests,
+            stepfunctions::machines::tests,
+            stepfunctions::no_code::tests,
+            stepfunctions::waiting::tests,
+            stepfunctions::step::tests,
+            stepfunctions::callback::tests,
+            stepfunctions::callback_cli::tests,
+            stepfunctions::activity::tests,
         ] {
             trials.extend(tests(backend));
         }

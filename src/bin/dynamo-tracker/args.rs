@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
-use dynamo_tracker::{LockToken, Status};
+use dynamo_tracker::{LockToken, Status, TaskToken};
 use serde_json::Value;
 
 /// Work that happens once: one DynamoDB item tracks one task.
@@ -38,7 +38,8 @@ Exit codes:
   64  bad usage or a bad value           77  refused for good: exhausted,
   65  an item that can't be read             ignored, done, not ready
   66  no such task or table              run: the command's own; 128 and more
-  69  DynamoDB can't be reached or refuses   for a signal
+  69  DynamoDB, or Step Functions for a      for a signal
+      callback, can't be reached or refuses
   74  the result can't be printed";
 
 /// Where the tasks are, and how to say things.
@@ -182,6 +183,9 @@ pub(crate) enum Command {
     /// Delete tasks, which can't be undone
     #[command(after_help = "Example: cat ids.txt | dynamo-tracker delete --yes -")]
     Delete(Ids),
+    /// Print a state for AWS Step Functions that takes a task, or records its outcome, with no code
+    #[command(subcommand, after_help = crate::asl::HELP)]
+    Asl(crate::asl::Asl),
     /// Print the completions for a shell
     #[command(after_help = "Example: dynamo-tracker completions bash > /etc/bash_completion.d/dynamo-tracker")]
     Completions {
@@ -241,6 +245,9 @@ When the lease is lost, the command gets SIGTERM, then SIGKILL after --grace,
 and this exits with 70. With --json, the command's standard output goes to
 standard error.";
 
+/// Better than the command line for a token, which is a secret: others see the arguments of a process.
+pub(crate) const CALLBACK: &str = "DYNAMO_TRACKER_CALLBACK";
+
 /// Options of `create`.
 #[derive(clap::Args)]
 #[group(skip)]
@@ -254,6 +261,9 @@ pub(crate) struct Create {
     /// Not to be taken before: 2026-12-01T06:00:00Z, or a duration from now, such as 15m
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "from")]
     pub(crate) due: Option<DateTime<Utc>>,
+    /// The task token of a state of a state machine that waits for the task. One that exists is waited for as well
+    #[arg(long, env = CALLBACK, hide_env_values = true, value_name = "TOKEN", conflicts_with = "from")]
+    pub(crate) callback: Option<TaskToken>,
     /// Many tasks: a JSON object a line, with id, and perhaps data and due; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
@@ -272,6 +282,9 @@ pub(crate) struct Start {
     /// Take it although it is done, exhausted, ignored or not due
     #[arg(long)]
     pub(crate) force: bool,
+    /// The task token of a state of a state machine that waits for the task's end
+    #[arg(long, env = CALLBACK, hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) callback: Option<TaskToken>,
     #[command(flatten)]
     pub(crate) taker: Taker,
 }
@@ -394,7 +407,7 @@ pub(crate) struct Ids {
 /// Longer durations are mistakes in the unit.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("it is zero; write one such as 500ms, 30s, 15m or 2h".to_owned()),
         Ok(duration) if duration > LONGEST => Err("it is longer than ten years".to_owned()),

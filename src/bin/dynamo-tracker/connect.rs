@@ -6,11 +6,12 @@ use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use dynamo_tracker::embedded::Embedded;
+use dynamo_tracker::stepfunctions::Callbacks;
 use dynamo_tracker::{TrackerClient, TrackerClientBuilder};
 
 use crate::args::Global;
 use crate::data::Data;
-use crate::output::Failure;
+use crate::output::{self, Failure};
 
 /// A connection to a table.
 pub(crate) struct Connection {
@@ -18,6 +19,7 @@ pub(crate) struct Connection {
     table: String,
     namespace: String,
     shards: u16,
+    callbacks: Callbacks,
     /// Which file it is, if it is one, from the root.
     file: Option<String>,
     endpoint: Option<String>,
@@ -25,12 +27,16 @@ pub(crate) struct Connection {
     _embedded: Option<Embedded>,
 }
 
-/// Finds out where the table is. Nothing is sent to it yet.
-pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
-    let required = |value: &Option<String>, flag, variable| match value.as_deref() {
+/// What must be said, by an option or a variable.
+pub(crate) fn required(value: &Option<String>, flag: &str, variable: &str) -> Result<String, Failure> {
+    match value.as_deref() {
         Some(value) if !value.is_empty() => Ok(value.to_owned()),
         _ => Err(Failure::usage(&format!("which {flag}? Pass --{flag}, or set {variable}"))),
-    };
+    }
+}
+
+/// Finds out where the table is. Nothing is sent to it yet.
+pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
     let table = required(&global.table, "table", "DYNAMO_TRACKER_TABLE")?;
     let namespace = required(&global.namespace, "namespace", "DYNAMO_TRACKER_NAMESPACE")?;
     let embedded = match &global.embedded {
@@ -43,7 +49,14 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
     };
     let file = global.embedded.as_ref().and_then(|file| std::fs::canonicalize(file).ok()?.to_str().map(str::to_owned));
     let (shards, endpoint) = (global.shards, global.endpoint_url.clone());
-    Ok(Connection { sdk, table, namespace, shards, file, endpoint, _embedded: embedded })
+    let callbacks = callbacks(global.json);
+    Ok(Connection { sdk, table, namespace, shards, callbacks, file, endpoint, _embedded: embedded })
+}
+
+/// By AWS's own environment and config, whatever the table's endpoint is. Nothing is looked up before somebody is to be told.
+fn callbacks(json: bool) -> Callbacks {
+    let connect = || async { aws_sdk_sfn::Client::new(&aws_config::load_defaults(BehaviorVersion::latest()).await) };
+    Callbacks::lazily(connect).on_error(move |_, error| output::owed(error, json))
 }
 
 async fn aws(endpoint: Option<&str>) -> Client {
@@ -80,6 +93,7 @@ impl Connection {
     /// A client in the making.
     pub(crate) fn builder(&self) -> TrackerClientBuilder<Data> {
         let builder = TrackerClient::builder(self.sdk.clone()).table(&self.table).namespace(&self.namespace);
+        let builder = builder.callbacks(self.callbacks.clone());
         match self.shards {
             0 => builder,
             shards => builder.index(shards),

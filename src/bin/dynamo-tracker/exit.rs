@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Unreadable,
     /// 66: no such task or table.
     NotFound,
-    /// 69: DynamoDB can't be reached, or has refused.
+    /// 69: DynamoDB can't be reached, or has refused; or Step Functions, which was to be told of a task's end.
     Unavailable,
     /// 70: the lease is lost.
     LeaseLost,

@@ -4,6 +4,7 @@
 //! `output` says what came of it. Exit codes are in `exit`.
 
 mod args;
+mod asl;
 mod commands;
 mod connect;
 mod data;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = Output::new(&args.global);
-    let exit = match offline(&args.command, &output) {
+    let exit = match offline(&args, &output) {
         Some(exit) => exit,
         None => online(args, &output),
     };
@@ -49,9 +50,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// The commands that need neither table nor runtime.
-fn offline(command: &Command, output: &Output) -> Option<Exit> {
+fn offline(args: &Args, output: &Output) -> Option<Exit> {
     let mut out = Vec::new();
-    match command {
+    match &args.command {
+        Command::Asl(asl) => return Some(asl::print(&args.global, asl, output)),
         Command::Completions { shell } => {
             let mut definition = Args::command();
             clap_complete::generate(*shell, &mut definition, env!("CARGO_BIN_NAME"), &mut out);

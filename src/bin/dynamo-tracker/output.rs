@@ -18,6 +18,9 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 /// Whether a result could not be written.
 static NOT_WRITTEN: AtomicBool = AtomicBool::new(false);
 
+/// Whether a state that waits for a task could not be told that it is over.
+static OWED: AtomicBool = AtomicBool::new(false);
+
 /// How things are said.
 pub(crate) struct Output {
     pub(crate) json: bool,
@@ -212,10 +215,22 @@ fn ignore_closed(written: io::Result<()>) {
     }
 }
 
-/// How to end: as it went, unless nobody could be told.
+/// Says that a state that waits for a task could not be told that it is over.
+pub(crate) fn owed(error: &Error, json: bool) {
+    OWED.store(true, Ordering::Relaxed);
+    let message =
+        format!("{error} (the task's record stands, and the next look at it tells the state that waits for it)");
+    match json {
+        true => told(&format!("{}\n", json!({"error": error.kind().name(), "message": message}))),
+        false => told(&format!("dynamo-tracker: {message}\n")),
+    }
+}
+
+/// How to end: as it went, unless somebody who was to be told could not be.
 pub(crate) fn exit(exit: Exit) -> Exit {
     match exit {
         Exit::Done if NOT_WRITTEN.load(Ordering::Relaxed) => Exit::NotWritten,
+        Exit::Done | Exit::Command(0) if OWED.load(Ordering::Relaxed) => Exit::Unavailable,
         exit => exit,
     }
 }

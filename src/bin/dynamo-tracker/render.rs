@@ -51,6 +51,10 @@ fn write_record<D>(f: &mut String, tracker: &Tracker<D>, data: &Value, now: Date
             line(f, name, when(at, now))?;
         }
     }
+    if tracker.callback().is_some() {
+        let waits = if tracker.owes_callback() { "owed to a state machine" } else { "a state machine waits for it" };
+        line(f, "callback", waits)?;
+    }
     write_lock(f, tracker, now)?;
     if !data.is_null() {
         writeln!(f, "{DIM}data{DIM:#}")?;

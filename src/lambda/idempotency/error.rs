@@ -80,6 +80,21 @@ impl IdempotencyErrorKind {
             Self::HandlerFailed => "HandlerFailed",
         }
     }
+
+    /// What an error that kept the work from being run amounts to.
+    pub(crate) fn of_start(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Locked => Self::TaskLocked,
+            ErrorKind::NotDue => Self::TaskNotDue,
+            ErrorKind::Exhausted => Self::TaskExhausted,
+            ErrorKind::Ignored => Self::TaskIgnored,
+            ErrorKind::NotReady | ErrorKind::NotFound | ErrorKind::Interrupted => Self::TaskNotReady,
+            ErrorKind::InvalidArgument => Self::InvalidEvent,
+            ErrorKind::Unreadable => Self::ResponseUnreadable,
+            ErrorKind::LeaseLost => Self::LeaseLost,
+            _ => Self::StoreUnavailable,
+        }
+    }
 }
 
 /// How an event got no response. Lambda reports it by its [name](IdempotencyErrorKind::name), and the work's own error by the
@@ -128,7 +143,7 @@ impl IdempotencyError {
 
     /// The work was not run.
     pub(super) fn not_started(error: Error) -> Self {
-        Self::new(kind_of_start(error.kind()), error)
+        Self::new(IdempotencyErrorKind::of_start(error.kind()), error)
     }
 
     /// What came of the work does not count, or may not.
@@ -242,20 +257,6 @@ impl IdempotencyError {
     #[must_use]
     pub fn response<R: DeserializeOwned>(&self) -> Option<R> {
         serde_json::from_str(self.0.response.as_deref()?).ok()
-    }
-}
-
-fn kind_of_start(kind: ErrorKind) -> IdempotencyErrorKind {
-    match kind {
-        ErrorKind::Locked => IdempotencyErrorKind::TaskLocked,
-        ErrorKind::NotDue => IdempotencyErrorKind::TaskNotDue,
-        ErrorKind::Exhausted => IdempotencyErrorKind::TaskExhausted,
-        ErrorKind::Ignored => IdempotencyErrorKind::TaskIgnored,
-        ErrorKind::NotReady | ErrorKind::NotFound | ErrorKind::Interrupted => IdempotencyErrorKind::TaskNotReady,
-        ErrorKind::InvalidArgument => IdempotencyErrorKind::InvalidEvent,
-        ErrorKind::Unreadable => IdempotencyErrorKind::ResponseUnreadable,
-        ErrorKind::LeaseLost => IdempotencyErrorKind::LeaseLost,
-        _ => IdempotencyErrorKind::StoreUnavailable,
     }
 }
 

@@ -81,7 +81,16 @@ pub(super) use run::{Begun, in_time};
 pub struct Idempotency {
     client: TrackerClient<Replay>,
     inner: Arc<Inner>,
-    owner: Option<Arc<str>>,
+    owner: Option<Owner>,
+}
+
+/// In whose name it works.
+#[derive(Clone)]
+enum Owner {
+    /// For people.
+    Named(Arc<str>),
+    /// Who may take its own lock again.
+    Reentrant(Arc<str>),
 }
 
 struct Inner {
@@ -135,7 +144,14 @@ impl Idempotency {
     /// The same, working in this name, such as a request's id. The record shows it to whoever finds the event locked.
     #[must_use]
     pub fn owner(&self, name: &str) -> Self {
-        Self { owner: Some(name.into()), ..self.clone() }
+        Self { owner: Some(Owner::Named(name.into())), ..self.clone() }
+    }
+
+    /// The same, working in a name that takes its own lock again at once, as after a crash. For callers of which there is never
+    /// more than one at a time: see [`StartOptions::reentrant_owner`](crate::StartOptions::reentrant_owner).
+    #[must_use]
+    pub fn reentrant_owner(&self, name: &str) -> Self {
+        Self { owner: Some(Owner::Reentrant(name.into())), ..self.clone() }
     }
 
     /// The id of an event's task, by which [`client`](Self::client) finds its record; `None` where the event has no key, and may have none.
@@ -191,6 +207,25 @@ impl Idempotency {
         Fut: Future<Output = Result<R, E>>,
     {
         let left = context.and_then(|context| self.left(context));
+        match context {
+            Some(context) => self.owner(&context.request_id).run_event(event, left, work).await,
+            None => self.run_event(event, left, work).await,
+        }
+    }
+
+    /// The same in the name that it works in, in a process that may go on for so long.
+    pub(crate) async fn run_event<R, E, F, Fut>(
+        &self,
+        event: &Value,
+        left: Option<Duration>,
+        work: F,
+    ) -> Result<Outcome<R>, IdempotencyError>
+    where
+        R: Serialize + DeserializeOwned,
+        E: Into<WorkError>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
         if self.inner.off {
             return self.without_record(left, work).await;
         }
@@ -202,10 +237,7 @@ impl Idempotency {
             return self.without_record(left, work).await;
         };
         let validation = self.validation(event)?;
-        match context {
-            Some(context) => self.owner(&context.request_id).run_keyed(&id, validation, left, work).await,
-            None => self.run_keyed(&id, validation, left, work).await,
-        }
+        self.run_keyed(&id, validation, left, work).await
     }
 
     /// How long a Lambda function still has, by this client's clock. `None` for a context that was made without a deadline, as

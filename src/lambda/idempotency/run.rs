@@ -14,7 +14,7 @@ use tracing::field::Empty;
 use super::budget::Budget;
 use super::replay::{room, unreadable};
 use super::stop::{DeadlineExceeded, ResponseTooLarge, kind_of};
-use super::{Idempotency, IdempotencyError, IdempotencyErrorKind, InProgress, Outcome, Replay, TooLarge};
+use super::{Idempotency, IdempotencyError, IdempotencyErrorKind, InProgress, Outcome, Owner, Replay, TooLarge};
 use crate::backoff::Backoff;
 use crate::client::RunError;
 use crate::context::Context;
@@ -123,9 +123,11 @@ impl Idempotency {
         if covered {
             options = options.no_heartbeat();
         }
-        if let Some(owner) = &self.owner {
-            options = options.owner(&**owner);
-        }
+        options = match &self.owner {
+            Some(Owner::Named(name)) => options.owner(&**name),
+            Some(Owner::Reentrant(name)) => options.reentrant_owner(&**name),
+            None => options,
+        };
         match self.client.start_counting(id, options, self.inner.counting).await {
             Ok(lease) => Ok(Begun::Ours(lease, !covered)),
             Err(error) if error.is_already_succeeded() => {

@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Throttled,
     /// It is refused, since its sender may not do it.
     Denied,
+    /// It is refused in words that quote it.
+    Quoting,
     /// None of the keys of a batch is got to.
     Unprocessed,
     /// A transaction is refused, since another one is under way.
@@ -243,6 +245,13 @@ async fn answer(
         Fault::Failed => Ok(refusal(500, "InternalServerError")),
         Fault::Throttled => Ok(refusal(400, "ThrottlingException")),
         Fault::Denied => Ok(refusal(400, "AccessDeniedException")),
+        Fault::Quoting => {
+            let mut response = refusal(400, "ValidationException");
+            let quoted = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+            let body = serde_json::json!({"__type": "ValidationException", "message": format!("bad: {quoted}")});
+            *response.body_mut() = SdkBody::from(body.to_string());
+            Ok(response)
+        }
         Fault::Unprocessed => {
             let body: serde_json::Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
             let body = serde_json::json!({"Responses": {}, "UnprocessedKeys": body["RequestItems"]});

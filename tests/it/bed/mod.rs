@@ -11,6 +11,8 @@ mod port;
 pub(crate) mod proxy;
 pub(crate) mod queue;
 pub(crate) mod reaper;
+pub(crate) mod states;
+pub(crate) mod stepfunctions;
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! moto's server, which stands in for SQS: started once for the whole run, and gone when the run is.
+//! moto's server, which stands in for SQS, S3 and Step Functions: started once for the whole run, and gone when the run is.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -34,19 +34,16 @@ fn start() -> Result<Server, String> {
     Err(format!("moto in {} does not start; its last words are in {}", python.display(), log().display()))
 }
 
-/// The Python that has moto. It is made by the first call on a machine.
+/// The Python that has moto. It is got by the first call on a machine; after that, the script only looks whether it is there.
 fn python() -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let got = Command::new(root.join("tests/moto")).stdin(Stdio::null()).output();
+    let got = got.map_err(|error| format!("can't run tests/moto: {error}"))?;
+    let words = String::from_utf8_lossy(&got.stderr);
+    let help = "moto is not here, and tests/moto can't get it. It needs python3 with its module venv, which \
+                tests/run installs; or ask for less: TRACKER_TEST_BACKEND=embedded";
     let python = root.join("target/moto/current/bin/python");
-    if !python.exists() {
-        let got = Command::new(root.join("tests/moto")).stdin(Stdio::null()).output();
-        let got = got.map_err(|error| format!("can't run tests/moto: {error}"))?;
-        let words = String::from_utf8_lossy(&got.stderr);
-        let help = "moto is not here, and tests/moto can't get it. It needs python3 with its module venv, which \
-                    tests/run installs; or ask for less: TRACKER_TEST_BACKEND=embedded";
-        return if got.status.success() { Ok(python) } else { Err(format!("{help}\n{words}")) };
-    }
-    Ok(python)
+    if got.status.success() { Ok(python) } else { Err(format!("{help}\n{words}")) }
 }
 
 fn log() -> PathBuf {
@@ -57,7 +54,9 @@ fn log() -> PathBuf {
 fn start_on(python: &Path, port: u16) -> Result<Option<Server>, String> {
     let log = File::create(log()).map_err(|error| format!("can't write {}: {error}", log().display()))?;
     let mut command = Command::new(python);
-    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/bed/stepfunctions/server.py");
+    // Without compiled files beside the sources.
+    command.arg("-B").arg(server).arg(port.to_string()).stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(log);
     let mut child = command.spawn().map_err(|error| format!("can't start {}: {error}", python.display()))?;
     let watched = reaper::watch(child.id());

@@ -101,7 +101,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
         }
         Fault::Failed => Ok(refusal(500, "InternalServerError")),
         Fault::Throttled => Ok(refusal(400, "ThrottlingException")),
-        Fault::Denied => Ok(refusal(400, "AccessDeniedException")),
+        Fault::Denied | Fault::Quoting => Ok(refusal(400, "AccessDeniedException")),
         _ => forward(&state, request).await,
     }
 }

@@ -3,31 +3,42 @@
 use serde_json::{Value, json};
 use serde_yaml_ng::Value as Yaml;
 
-pub(super) struct Template {
-    pub(super) name: &'static str,
+pub(crate) struct Template {
+    pub(crate) name: &'static str,
     content: Value,
 }
 
 impl Template {
-    pub(super) fn all() -> [Self; 3] {
+    pub(crate) fn all() -> [Self; 5] {
         let yaml = |name, text| Self { name, content: from_yaml(text) };
         [
             Self::table(),
             yaml("lambda.yaml", include_str!("../../../infra/lambda.yaml")),
             yaml("sam.yaml", include_str!("../../../infra/sam.yaml")),
+            Self::step_functions(),
+            Self::fan_out(),
         ]
     }
 
-    pub(super) fn table() -> Self {
+    pub(crate) fn step_functions() -> Self {
+        let text = include_str!("../../../infra/step_functions.yaml");
+        Self { name: "step_functions.yaml", content: from_yaml(text) }
+    }
+
+    pub(crate) fn fan_out() -> Self {
+        Self { name: "fan_out.yaml", content: from_yaml(include_str!("../../../infra/fan_out.yaml")) }
+    }
+
+    pub(crate) fn table() -> Self {
         let content = serde_json::from_str(include_str!("../../../infra/table.json")).unwrap();
         Self { name: "table.json", content }
     }
 
-    pub(super) fn resource(&self, name: &str) -> &Value {
+    pub(crate) fn resource(&self, name: &str) -> &Value {
         &self.content["Resources"][name]
     }
 
-    pub(super) fn properties(&self, name: &str) -> &Value {
+    pub(crate) fn properties(&self, name: &str) -> &Value {
         &self.resource(name)["Properties"]
     }
 }

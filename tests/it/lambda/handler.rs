@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use dynamo_tracker::TrackerClient;
 use dynamo_tracker::lambda::{Idempotency, IdempotencyLayer, Key};
+use dynamo_tracker::stepfunctions::{StepEvent, StepLayer};
 use futures_util::future::BoxFuture;
 use lambda_runtime::tower::Layer;
 use lambda_runtime::{Context, Error, LambdaEvent, Runtime, SnapStartResource, service_fn};
@@ -14,9 +15,11 @@ use tokio::net::TcpStream;
 
 use super::{batch, batch_function};
 use crate::bed::lambda::Function;
+use crate::stepfunctions::function as stepfunctions;
 
 /// Set for such a copy. What it is set to is what it does before it is ready: `start`, `exit`, `fail`, or milliseconds to
-/// wait. With `batch` it is another function; with `idempotent`, one that does once what an event with a `key` says.
+/// wait. With `batch` it is another function; with `idempotent`, one that does once what an event with a `key` says; with `step`
+/// or `waiting-step`, a step of a state machine that does once what its input says, and the latter returns refusals.
 const HANDLER: &str = "TRACKER_TEST_LAMBDA_HANDLER";
 
 /// A function of this handler.
@@ -44,9 +47,17 @@ async fn run(init: &str) -> Result<(), Error> {
     if init == batch_function::BATCH {
         return batch_function::run().await;
     }
+    if init == stepfunctions::ITEM {
+        return stepfunctions::run().await;
+    }
     if init == "idempotent" {
         return lambda_runtime::run_concurrent(IdempotencyLayer::new(idempotency().await?).layer(service_fn(answer)))
             .await;
+    }
+    if init == "step" || init == "waiting-step" {
+        let layer = StepLayer::new(idempotency().await?);
+        let layer = if init == "step" { layer } else { layer.return_refusals() };
+        return lambda_runtime::run_concurrent(layer.layer(service_fn(answer_step))).await;
     }
     let mut runtime = Runtime::new(service_fn(answer));
     match init {
@@ -73,6 +84,12 @@ impl SnapStartResource for Broken {
     fn before_snapshot(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async { Err("it is broken".into()) })
     }
+}
+
+/// The input of the step is what an event is elsewhere.
+async fn answer_step(event: LambdaEvent<StepEvent<Value>>) -> Result<Value, Error> {
+    let (event, context) = event.into_parts();
+    answer(LambdaEvent::new(event.input, context)).await
 }
 
 /// The event is `{"do": …}`; each thing to do has its own keys. Or it is a batch of a queue.

@@ -54,7 +54,11 @@ pub(crate) async fn create(connection: &Connection, create: Create, output: &Out
     match (create.id, create.from) {
         (_, Some(file)) => create_from(&client, &file, output).await,
         (Some(id), None) => {
-            let tracker = client.create(Line { id, data: create.data, due: create.due }).await?;
+            let task = Line { id, data: create.data, due: create.due };
+            let tracker = match create.callback {
+                Some(token) => client.call_back(task, token).await?,
+                None => client.create(task).await?,
+            };
             Ok(output.record(&tracker, &tracker.data.0))
         }
         (None, None) => Err(Failure::usage("which task? Give its id, or --from FILE")),

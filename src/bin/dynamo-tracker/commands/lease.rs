@@ -22,6 +22,9 @@ pub(crate) fn start_options(options: &Start) -> StartOptions {
     if let Some(lock) = options.lock {
         start = start.lock(lock);
     }
+    if let Some(token) = &options.callback {
+        start = start.callback(token.clone());
+    }
     if options.ignore_lock {
         start = start.ignore_lock();
     }

@@ -38,7 +38,7 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Exit, Failur
         Command::Ignore(ids) => operate::operate(&connection, Operation::Ignore, ids, output).await,
         Command::Unlock(ids) => operate::operate(&connection, Operation::Unlock, ids, output).await,
         Command::Delete(ids) => operate::operate(&connection, Operation::Delete, ids, output).await,
-        Command::Completions { .. } | Command::Man { .. } => unreachable!("they need no connection"),
+        Command::Asl(_) | Command::Completions { .. } | Command::Man { .. } => unreachable!("they need no connection"),
     }
 }
 

@@ -17,6 +17,7 @@ use super::environment::Prepared;
 use super::signals::{Orders, came_from_the_terminal};
 use super::stderr::Stderr;
 use super::tail::Tail;
+use crate::args::CALLBACK;
 
 /// How a command is run, whichever it is.
 pub(super) struct How {
@@ -74,6 +75,8 @@ fn spawn(command: &[OsString], prepared: &Prepared, how: &How) -> io::Result<Chi
     prepared.without.iter().for_each(|name| {
         started.env_remove(name);
     });
+    // Who waits for this task is a secret, and no business of the tasks that the command may make.
+    started.env_remove(CALLBACK);
     if how.json {
         // Standard output is for the record alone.
         started.stdout(io::stderr());

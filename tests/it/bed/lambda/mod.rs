@@ -14,7 +14,7 @@ mod log;
 mod process;
 mod runtime_api;
 mod sandbox;
-mod server;
+pub(crate) mod server;
 
 pub(crate) use answer::Answer;
 pub(crate) use deployed::Deployed;

@@ -15,7 +15,7 @@ const LEAST_I64: f64 = -9_223_372_036_854_775_808.0;
 /// DynamoDB comes back as `1` though it was sent as `1.0`. Integers of 64 bits keep all their digits. A number and a
 /// string are never equal, nor are `null` and a key that is not there.
 ///
-/// Powertools hashes another text in each language; see [`Flavor`](super::powertools::Flavor).
+/// Powertools hashes another text in each language; see [`Flavor`](crate::lambda::powertools::Flavor).
 ///
 /// ```
 /// use dynamo_tracker::lambda::canonical_json;

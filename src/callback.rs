@@ -1,0 +1,64 @@
+//! Telling whoever waits for a task's end: what the rest of the crate knows of it.
+//!
+//! A record holds the token of whoever waits. It is removed by a write of its own once they were told, so that a process which
+//! dies between the outcome and the telling leaves a record that still owes it, and the next look at the record pays.
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use crate::context::Context;
+use crate::record::{RawData, TaskId, TaskToken, Tracker};
+
+/// What tells them. A trait object, so that a program in which nobody waits for anything has none of its code.
+///
+/// None of it fails: what could not be told is owed, and that is logged.
+pub(crate) trait CallBack: fmt::Debug + Send + Sync {
+    /// Tells whoever waits for a task that is over, if somebody does, and takes their token off the record.
+    fn settle<'a>(&'a self, context: &'a Context, record: &'a mut Tracker<RawData>) -> BoxFuture<'a, ()>;
+
+    /// The same for the record as it is stored now, and that record, where there is one.
+    fn settle_stored<'a>(&'a self, context: &'a Context, id: &'a TaskId) -> BoxFuture<'a, Option<Tracker<RawData>>>;
+
+    /// Somebody new waits for a task that is over.
+    fn answer<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a mut Tracker<RawData>,
+        token: TaskToken,
+    ) -> BoxFuture<'a, ()>;
+
+    /// The task that they wait for is deleted, and there will be no outcome.
+    fn deleted<'a>(&'a self, id: &'a TaskId, token: TaskToken) -> BoxFuture<'a, ()>;
+
+    /// Somebody else waits for the task in their place.
+    #[cfg_attr(not(feature = "stepfunctions"), allow(dead_code))]
+    fn replaced<'a>(&'a self, id: &'a TaskId, token: TaskToken) -> BoxFuture<'a, ()>;
+}
+
+impl Context {
+    /// Pays what a record owes.
+    pub(crate) async fn settle(&self, record: &mut Tracker<RawData>) {
+        if let (Some(callbacks), true) = (&self.callbacks, record.owes_callback()) {
+            callbacks.settle(self, record).await;
+        }
+    }
+
+    /// The same for a record whose start was refused, and for whoever was to wait for the task from then on.
+    pub(crate) async fn settle_refused(&self, record: &mut Tracker<RawData>, token: Option<TaskToken>) {
+        match (&self.callbacks, token) {
+            (Some(callbacks), Some(token)) if record.status.is_final() => callbacks.answer(self, record, token).await,
+            _ => self.settle(record).await,
+        }
+    }
+
+    /// The same for a record that may owe something, of which only this much is at hand.
+    pub(crate) async fn settle_stored<D>(&self, record: &mut Tracker<D>) {
+        let Some(callbacks) = self.callbacks.as_ref().filter(|_| record.status.is_final()) else { return };
+        if let Some(stored) = callbacks.settle_stored(self, &record.id).await
+            && stored.version() == record.version()
+        {
+            (record.callback, record.expire_at) = (stored.callback, stored.expire_at);
+        }
+    }
+}
