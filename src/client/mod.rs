@@ -16,7 +16,9 @@ use tracing::Instrument;
 
 pub use builder::TrackerClientBuilder;
 #[cfg(feature = "lambda")]
-pub(crate) use builder::{LONGEST, check, check_table};
+pub(crate) use builder::check_table;
+#[cfg(any(feature = "lambda", feature = "stepfunctions"))]
+pub(crate) use builder::{LONGEST, check};
 #[cfg(feature = "stepfunctions")]
 pub(crate) use builder::{check_lease, check_max_attempts};
 pub use new_task::NewTask;

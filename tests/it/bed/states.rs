@@ -43,6 +43,9 @@ impl Told {
     }
 }
 
+/// How long Step Functions takes to give away a task, where a test has it slow.
+const SLOW: Duration = Duration::from_millis(250);
+
 /// Step Functions, and the faults on the way to it.
 pub(crate) struct States {
     pub(crate) http: FaultyHttp,
@@ -66,6 +69,8 @@ struct State {
     beats: HashMap<String, u32>,
     /// What was asked, in its order.
     calls: Vec<String>,
+    /// Whether a poll has no answer for a while, though there is a task.
+    slow: bool,
 }
 
 impl States {
@@ -76,6 +81,12 @@ impl States {
             move |request| answer(Arc::clone(&shared), request)
         });
         Self { http: FaultyHttp::new(), shared, server }
+    }
+
+    /// The same, whose polls have no answer for a while, whatever there is.
+    pub(crate) fn slow(self) -> Self {
+        self.shared.state.lock().unwrap().slow = true;
+        self
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -182,6 +193,9 @@ impl Shared {
     async fn poll(&self, body: &Value) -> Result<Value, &'static str> {
         if body["activityArn"] != ACTIVITY {
             return Err("ActivityDoesNotExist");
+        }
+        if self.state.lock().unwrap().slow {
+            tokio::time::sleep(SLOW).await;
         }
         let over = tokio::time::sleep(POLL);
         tokio::pin!(over);

@@ -321,6 +321,16 @@ async fn a_record_that_owes_does_not_expire(bed: Bed) {
     let seen = client.load("u").await.unwrap().unwrap();
     let owed = client.ignore(&seen).await.unwrap();
     assert_eq!((owed.owes_callback(), owed.expire_at), (true, None));
+    // Nor does one that was ended by somebody who tells nobody.
+    let silent = bed.builder::<Value>().retention(Duration::from_secs(10)).max_attempts(1).build().unwrap();
+    waited_for(&silent, &states, "w").await;
+    assert_eq!(silent.start("w").await.unwrap().succeed().await.unwrap().expire_at, None);
+    waited_for(&silent, &states, "x").await;
+    drop(silent.start("x").await.unwrap());
+    bed.clock.advance(Duration::from_secs(62));
+    let exhausted = silent.start("x").await.unwrap_err();
+    assert_eq!((exhausted.kind(), exhausted.tracker().unwrap().expire_at), (ErrorKind::Exhausted, None));
+    assert_eq!(silent.load("x").await.unwrap().unwrap().expire_at, None);
     // One that came while the work went on, of which its lease knows nothing.
     let lease = client.start("v").await.unwrap();
     let late = states.wait();
