@@ -8,11 +8,12 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 
 use crate::context::Context;
+use crate::error::Error;
 use crate::record::{RawData, TaskId, TaskToken, Tracker};
 
 /// What tells them. A trait object, so that a program in which nobody waits for anything has none of its code.
 ///
-/// None of it fails: what could not be told is owed, and that is logged.
+/// What could not be told is owed, and that is logged. It is no failure, but where it could not be written down either.
 pub(crate) trait CallBack: fmt::Debug + Send + Sync {
     /// Tells whoever waits for a task that is over, if somebody does, and takes their token off the record.
     fn settle<'a>(&'a self, context: &'a Context, record: &'a mut Tracker<RawData>) -> BoxFuture<'a, ()>;
@@ -20,13 +21,14 @@ pub(crate) trait CallBack: fmt::Debug + Send + Sync {
     /// The same for the record as it is stored now, and that record, where there is one.
     fn settle_stored<'a>(&'a self, context: &'a Context, id: &'a TaskId) -> BoxFuture<'a, Option<Tracker<RawData>>>;
 
-    /// Somebody new waits for a task that is over.
+    /// Somebody new waits for a task that is over. Returns the record as it is where it has changed before their token was kept:
+    /// then it may be over no more.
     fn answer<'a>(
         &'a self,
         context: &'a Context,
         record: &'a mut Tracker<RawData>,
         token: TaskToken,
-    ) -> BoxFuture<'a, ()>;
+    ) -> BoxFuture<'a, Result<Option<Tracker<RawData>>, Error>>;
 
     /// The task that they wait for is deleted, and there will be no outcome.
     fn deleted<'a>(&'a self, id: &'a TaskId, token: TaskToken) -> BoxFuture<'a, ()>;
@@ -44,11 +46,19 @@ impl Context {
         }
     }
 
-    /// The same for a record whose start was refused, and for whoever was to wait for the task from then on.
-    pub(crate) async fn settle_refused(&self, record: &mut Tracker<RawData>, token: Option<TaskToken>) {
+    /// The same for a record whose start was refused, and for whoever was to wait for the task from then on. Returns the record as
+    /// it is where it has changed before that was done.
+    pub(crate) async fn settle_refused(
+        &self,
+        record: &mut Tracker<RawData>,
+        token: Option<TaskToken>,
+    ) -> Result<Option<Tracker<RawData>>, Error> {
         match (&self.callbacks, token) {
             (Some(callbacks), Some(token)) if record.status.is_final() => callbacks.answer(self, record, token).await,
-            _ => self.settle(record).await,
+            _ => {
+                self.settle(record).await;
+                Ok(None)
+            }
         }
     }
 

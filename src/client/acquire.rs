@@ -46,18 +46,18 @@ pub(super) async fn acquire(
         };
         match (verdict, record) {
             (Verdict::Ours, Some(record)) => return hold(context, &write, record, deadline, counting).await,
-            (Verdict::Refuse(refusal), mut record) => {
-                if let Some(record) = &mut record {
-                    context.settle_refused(record, write.callback).await;
+            (Verdict::Refuse(refusal), record) => {
+                if let Some(error) = refuse(context, &write, refusal, record, &id).await {
+                    return Err(error);
                 }
-                return Err(refuse(refusal, record, &id));
             }
             (Verdict::Exhaust(mut exhaust), Some(record)) => {
                 exhaust.expire_at = context.expire_after(&record, exhaust.now);
                 exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
-                if let Some(mut record) = mark_exhausted(context, &exhaust, record, counting).await? {
-                    context.settle_refused(&mut record, write.callback).await;
-                    return Err(refuse(Refusal::Exhausted, Some(record), &id));
+                if let Some(record) = mark_exhausted(context, &exhaust, record, counting).await?
+                    && let Some(error) = refuse(context, &write, Refusal::Exhausted, Some(record), &id).await
+                {
+                    return Err(error);
                 }
             }
             (Verdict::Take(path), _) => write.path = path,
@@ -115,9 +115,24 @@ async fn hold(
     Ok((held, data))
 }
 
-fn refuse(refusal: Refusal, record: Option<Tracker<RawData>>, id: &TaskId) -> Error {
+/// The refusal, once whoever waits for a task that is over was told. `None` where it has changed before their token could be kept,
+/// so that the start may well be taken now.
+async fn refuse(
+    context: &Context,
+    write: &Acquire,
+    refusal: Refusal,
+    mut record: Option<Tracker<RawData>>,
+    id: &TaskId,
+) -> Option<Error> {
+    if let Some(record) = &mut record {
+        match context.settle_refused(record, write.callback.clone()).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return None,
+            Err(error) => return Some(error),
+        }
+    }
     tracing::debug!("refused: {refusal}");
-    Error::refused(refusal, record).about(id)
+    Some(Error::refused(refusal, record).about(id))
 }
 
 /// Returns the exhausted record; `None` where somebody changed it in between.

@@ -191,17 +191,21 @@ impl CallBack for Callbacks {
         context: &'a Context,
         record: &'a mut Tracker<RawData>,
         token: TaskToken,
-    ) -> BoxFuture<'a, ()> {
+    ) -> BoxFuture<'a, Result<Option<Tracker<RawData>>, Error>> {
         Box::pin(async move {
             if record.owes_callback() && record.callback.as_ref() != Some(&token) {
                 self.settle(context, record).await;
             }
-            let Err(error) = self.tell(record, &token).await else { return };
+            let Err(untold) = self.tell(record, &token).await else { return Ok(None) };
             // It is owed from now on. One that was owed before and can't be told either makes room.
-            if let Err(error) = put(context, record, &token).await {
-                tracing::warn!("nor could its token be kept: {error}");
+            match put(context, record, &token).await {
+                Ok(None) => {
+                    self.failed(&record.id, &untold);
+                    Ok(None)
+                }
+                Ok(changed) => Ok(changed),
+                Err(error) => Err(lost(&untold, error).about(&record.id)),
             }
-            self.failed(&record.id, &error);
         })
     }
 
@@ -235,6 +239,15 @@ impl fmt::Debug for Callbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Callbacks").field("connected", &self.client.initialized()).finish_non_exhaustive()
     }
+}
+
+/// The error for a token that has come to nothing.
+fn lost(untold: &Error, unkept: Error) -> Error {
+    let message = format!(
+        "the state that is to wait for it was not told that it is over ({untold}), nor could its token be kept for a later \
+         try ({unkept}); say it again"
+    );
+    Error::new(unkept.kind(), message).with_source(unkept)
 }
 
 /// Takes a token off the record, since whoever has it was told. Its retention begins to count, unless it has changed since.
@@ -292,7 +305,8 @@ impl<D: Data> TrackerClient<D> {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::NotFound`] where the task was deleted in between;
-    /// [`ErrorKind::Changed`] where it changes all the time; else what DynamoDB refuses.
+    /// [`ErrorKind::Changed`] where it changes all the time; else what DynamoDB refuses. Where the task is over and Step Functions
+    /// can't be told, it is no error as long as the token is on the record, for the next look to tell.
     pub async fn call_back(&self, task: impl Into<NewTask<D>>, token: TaskToken) -> Result<Tracker<D>, Error> {
         let mut stored = match self.create(task.into().callback(token.clone())).await {
             Err(error) if error.is_already_exists() => error.tracker().cloned().ok_or(error)?,
@@ -321,8 +335,7 @@ impl<D: Data> TrackerClient<D> {
             return Ok(None);
         }
         if context.callbacks.is_some() && stored.status.is_final() {
-            context.settle_refused(stored, Some(token.clone())).await;
-            return Ok(None);
+            return context.settle_refused(stored, Some(token.clone())).await;
         }
         let before = stored.callback.clone();
         let changed = put(context, stored, token).await?;

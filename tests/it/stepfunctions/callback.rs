@@ -24,6 +24,8 @@ crate::tests![
     a_lost_answer_changes_nothing,
     a_state_that_waits_no_more_is_forgotten,
     a_task_that_is_over_answers_at_once,
+    a_token_that_comes_to_nothing_is_an_error,
+    a_task_that_is_redriven_meanwhile_is_waited_for,
     a_newer_state_takes_the_place_of_an_older,
     a_start_brings_its_token,
     a_state_may_come_while_the_work_runs,
@@ -202,6 +204,51 @@ async fn a_task_that_is_over_answers_at_once(bed: Bed) {
     assert!(bed.client::<Value>().call_back("t", fourth.clone()).await.unwrap().owes_callback());
     client.load("t").await.unwrap();
     assert_eq!(states.told(&fourth), Some(Told::Success(json!(7))));
+}
+
+async fn a_token_that_comes_to_nothing_is_an_error(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).build().unwrap();
+    client.start("t").await.unwrap().succeed().await.unwrap();
+    let token = states.wait();
+    let neither = || {
+        // What shows the record, and what would keep the token.
+        bed.http.plan([Fault::None, Fault::Denied]);
+        states.http.plan([Fault::Denied]);
+    };
+    neither();
+    let error = client.call_back("t", token.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.task().unwrap().as_str()), (ErrorKind::AccessDenied, "t"));
+    assert!(error.to_string().contains("nor could its token be kept"), "{error}");
+    neither();
+    let error = client.start_with("t", StartOptions::new().callback(token.clone())).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_refused()), (ErrorKind::AccessDenied, false));
+    assert!(!format!("{error} {error:?}").contains(token.as_str()));
+    assert_eq!((states.told(&token), kept(&bed, "t").await), (None, None));
+    client.call_back("t", token.clone()).await.unwrap();
+    assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
+}
+
+async fn a_task_that_is_redriven_meanwhile_is_waited_for(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).build().unwrap();
+    let ignored = async |id: &'static str| {
+        let ignored = client.ignore(&client.create(id).await.unwrap()).await.unwrap();
+        let operator = bed.client::<Value>();
+        states.http.plan([Fault::Denied]);
+        states.http.after_fault(move || async move { drop(operator.redrive(&ignored).await.unwrap()) });
+    };
+    ignored("called").await;
+    let (called, started) = (states.wait(), states.wait());
+    let record = client.call_back("called", called.clone()).await.unwrap();
+    assert_eq!((record.status, record.callback()), (Status::Pending, Some(&called)));
+    client.start("called").await.unwrap().succeed().await.unwrap();
+    ignored("started").await;
+    let lease = client.start_with("started", StartOptions::new().callback(started.clone())).await.unwrap();
+    lease.succeed().await.unwrap();
+    for token in [called, started] {
+        assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
+    }
 }
 
 async fn a_newer_state_takes_the_place_of_an_older(bed: Bed) {
