@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -90,10 +90,13 @@ fn stopped() -> Reply {
 impl<D: Data, F> Shift<D, F> {
     /// The job of an input, or why there is none.
     fn read(&self, input: &str, token: TaskToken) -> Result<Job, Reply> {
-        let invalid = || Reply::failure("InvalidEvent", "the activity's input is no JSON");
-        let input: Value = serde_json::from_str(input).map_err(|_| invalid())?;
+        let invalid = |cause: &str| Reply::failure("InvalidEvent", cause);
+        let input: Value = serde_json::from_str(input).map_err(|_| invalid("the activity's input is no JSON"))?;
         let (step, input) = with_step(input);
-        match (self.worker.key)(&input).filter(|id| !id.is_empty()) {
+        // One input that the key was not made for must not stop the worker.
+        let key = catch_unwind(AssertUnwindSafe(|| (self.worker.key)(&input)));
+        let key = key.map_err(|_| invalid("the worker's key panicked at the activity's input"))?;
+        match key.filter(|id| !id.is_empty()) {
             Some(id) => Ok(Job { id, input, step, token, stale: AtomicBool::new(false) }),
             None => Err(Reply::failure("MissingKey", "there is nothing in the activity's input to know its task by")),
         }

@@ -4,8 +4,10 @@ mod event;
 mod job;
 mod poll;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,7 +54,8 @@ type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
 /// | the handler panics | fails with `panic` |
 /// | the tracker refuses the start | fails with `TaskLocked` or `TaskNotDue`, whose cause is JSON with `until` and `seconds`; with `TaskExhausted`, `TaskIgnored`, `TaskNotReady` |
 /// | the output is over 256 KiB | fails with `ResponseTooLarge`; the task is exhausted, since its work is done and must not be run again |
-/// | there is no key in the input, or it is no JSON | fails with `MissingKey` or `InvalidEvent` |
+/// | there is no key in the input | fails with `MissingKey` |
+/// | the input is no JSON, or the key panics at it | fails with `InvalidEvent` |
 /// | the lease is lost | fails with `LeaseLost` |
 /// | DynamoDB does not take the start or the outcome | fails with `StoreUnavailable` or `OutcomeNotRecorded` |
 /// | the worker stops before it is done | fails with `WorkerStopped`, and the attempt is not counted |
@@ -176,13 +179,17 @@ impl<D: Data> ActivityWorker<D> {
 
     /// Works, until it is told to stop.
     ///
-    /// A panic of the handler is recorded as the task's failure, and the others go on. Throttling and lost connections are waited
-    /// out.
+    /// A panic of the handler is recorded as the task's failure, and the others go on; an input at which the key panics fails its
+    /// state with `InvalidEvent`. Throttling and lost connections are waited out.
     ///
     /// # Errors
     ///
     /// What no waiting mends: no such activity, no permission, no credentials. Tasks that are being worked on are ended first, as if
     /// it had been told to stop.
+    ///
+    /// # Panics
+    ///
+    /// Where [`on_event`](Self::on_event) panics, after the other tasks that are being worked on have ended.
     pub async fn run<F, Fut>(self, handler: F) -> Result<ActivityReport, Error>
     where
         F: Fn(Activity<D>) -> Fut + Send + Sync + 'static,
@@ -202,7 +209,11 @@ impl<D: Data> ActivityWorker<D> {
         }
         let worked = shift.supervise(slots).await;
         let report = *shift.report.lock().unwrap_or_else(PoisonError::into_inner);
-        worked.map(|()| report)
+        match worked {
+            Ok(()) => Ok(report),
+            Err(Fault::Error(error)) => Err(error),
+            Err(Fault::Panic(panic)) => resume_unwind(panic),
+        }
     }
 }
 
@@ -214,6 +225,12 @@ impl<D> fmt::Debug for ActivityWorker<D> {
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
     }
+}
+
+/// What a worker can't go on after.
+enum Fault {
+    Error(Error),
+    Panic(Box<dyn Any + Send>),
 }
 
 /// A worker at work.
@@ -265,7 +282,7 @@ impl<D: Data, F> Shift<D, F> {
     }
 
     /// Waits for the slots. What has not ended when the grace is over is given back.
-    async fn supervise(&self, mut slots: JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    async fn supervise(&self, mut slots: JoinSet<Result<(), Error>>) -> Result<(), Fault> {
         let mut worked = Ok(());
         while !self.stop.is_cancelled() {
             tokio::select! {
@@ -300,14 +317,23 @@ impl<D: Data, F> Shift<D, F> {
         }
     }
 
-    /// What a slot cannot go on after, the others can't either.
-    fn tally(&self, ended: Result<Result<(), Error>, JoinError>, worked: &mut Result<(), Error>) {
-        if let Ok(Err(error)) = ended
-            && worked.is_ok()
-        {
-            tracing::error!("the worker stops: {error}");
+    /// What a slot cannot go on after, the others can't either. One that was aborted has nothing to say.
+    fn tally(&self, ended: Result<Result<(), Error>, JoinError>, worked: &mut Result<(), Fault>) {
+        let fault = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => Fault::Error(error),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => Fault::Panic(panic),
+                Err(_) => return,
+            },
+        };
+        if worked.is_ok() {
+            match &fault {
+                Fault::Error(error) => tracing::error!("the worker stops: {error}"),
+                Fault::Panic(_) => tracing::error!("the worker stops: it panicked"),
+            }
             self.stop.cancel();
-            *worked = Err(error);
+            *worked = Err(fault);
         }
     }
 

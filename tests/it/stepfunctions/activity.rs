@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sfn::config::timeout::TimeoutConfig;
-use dynamo_tracker::stepfunctions::{ActivityReport, ActivityWorker};
+use dynamo_tracker::stepfunctions::{ActivityEvent, ActivityReport, ActivityWorker};
 use dynamo_tracker::{
     CancellationToken, Error, ErrorKind, StartOptions, Status, SystemClock, Tracker, TrackerClient, WorkError,
 };
@@ -27,6 +27,8 @@ crate::tests![
     a_lost_answer_changes_nothing,
     step_functions_out_of_reach_is_waited_for,
     a_panic_is_told_and_others_go_on,
+    a_key_that_panics_costs_no_more_than_its_input,
+    a_hook_that_panics_stops_the_worker,
     a_lost_lease_is_told,
     no_more_run_at_a_time_than_it_may,
     it_stops_when_its_work_is_done,
@@ -263,6 +265,45 @@ async fn a_panic_is_told_and_others_go_on(bed: Bed) {
     assert_eq!((error.as_str(), cause.as_str()), ("panic", "the work panicked: on purpose"));
     assert_eq!(states.until_told(&states.offer(&json!({"id": "a"}))).await, Told::Success(json!(1)));
     assert_eq!(working.stop().await, report(|report| (report.failed, report.succeeded) = (1, 1)));
+}
+
+async fn a_key_that_panics_costs_no_more_than_its_input(bed: Bed) {
+    let states = States::new();
+    let key = |input: &Value| Some(input["id"].as_str().expect("on purpose: an id").to_owned());
+    let working =
+        work(ActivityWorker::new(client(&bed), states.client(), ACTIVITY, key), |_| async { Ok(json!("printed")) });
+    let (error, cause) = states.until_told(&states.offer(&json!({"page": 7}))).await.failure();
+    assert_eq!((error.as_str(), cause.contains("key panicked")), ("InvalidEvent", true), "{cause}");
+    assert_eq!(states.until_told(&states.offer(&json!({"id": "a"}))).await, Told::Success(json!("printed")));
+    assert_eq!(working.stop().await, report(|report| (report.refused, report.succeeded) = (1, 1)));
+}
+
+async fn a_hook_that_panics_stops_the_worker(bed: Bed) {
+    let states = States::new();
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let panics = Arc::clone(&go_on);
+    let worker = worker(&bed, &states).concurrency(2).on_event(move |event| {
+        if let ActivityEvent::Refused { .. } = event {
+            panics.notify_one();
+            panic!("on purpose");
+        }
+    });
+    let working = work(worker, move |_| {
+        let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
+        async move {
+            telling.notify_one();
+            waiting.notified().await;
+            Ok(json!("printed"))
+        }
+    });
+    let other = states.offer(&json!({"id": "a"}));
+    begun.notified().await;
+    // It is locked, and the hook panics at that.
+    states.offer(&json!({"id": "a"}));
+    let ended = tokio::time::timeout(Duration::from_secs(30), working.run).await.expect("it stops by itself");
+    assert!(ended.unwrap_err().is_panic());
+    assert_eq!(states.told(&other), Some(Told::Success(json!("printed"))), "what was being worked on is done");
 }
 
 async fn a_lost_lease_is_told(bed: Bed) {
