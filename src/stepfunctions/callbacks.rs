@@ -52,7 +52,8 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 ///
 /// The outcome stands, and the token stays on the record: [`Tracker::owes_callback`](crate::Tracker::owes_callback). The next look
 /// tells it then, by any client that has this: a [`load`](TrackerClient::load), a start that is refused. It is taken off only when
-/// Step Functions took it, or said that the state waits no more (`TaskTimedOut`, `TaskDoesNotExist`, `InvalidToken`). It may be
+/// Step Functions took it, or said that the state waits no more (`TaskTimedOut`, `TaskDoesNotExist`). `InvalidToken` is what it says
+/// to a client of another region or account as well, so the token stays for one of the right place. It may be
 /// told twice, of which the second is refused there and does no harm. A record that is still to be told of does not expire; its
 /// [retention](crate::TrackerClientBuilder::retention) counts again from then on.
 ///
@@ -149,6 +150,7 @@ impl Callbacks {
         match reply.send(self.client().await, token).await.map_err(|error| error.about(id))? {
             Taken::Now => tracing::info!(task = ?id, "told the state that waits for it"),
             Taken::Stale => tracing::info!(task = ?id, "the state that waited for it waits no more"),
+            Taken::Unknown => return Err(unknown(id)),
         }
         Ok(())
     }
@@ -239,6 +241,13 @@ impl fmt::Debug for Callbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Callbacks").field("connected", &self.client.initialized()).finish_non_exhaustive()
     }
+}
+
+/// The error for a token that Step Functions does not know. Whoever looks from the right place can tell its state yet.
+fn unknown(id: &TaskId) -> Error {
+    let message = "Step Functions knows no such task token here (InvalidToken); go by the region and the account of the state machine \
+                   that waits for it, or delete the task if there is none";
+    Error::new(ErrorKind::InvalidArgument, message).about(id)
 }
 
 /// The error for a token that has come to nothing.

@@ -37,6 +37,8 @@ pub(super) enum Taken {
     Now,
     /// The state waits no more: it has timed out, was stopped, or was told before.
     Stale,
+    /// It knows no such token here: that of another region or account, or none at all.
+    Unknown,
 }
 
 impl Reply {
@@ -123,8 +125,11 @@ where
 {
     match sent {
         Ok(_) => Ok(Taken::Now),
-        Err(error) if is_stale(error.as_service_error().and_then(ProvideErrorMetadata::code)) => Ok(Taken::Stale),
-        Err(error) => Err(without(token, failure(action, error))),
+        Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+            Some("TaskTimedOut" | "TaskDoesNotExist") => Ok(Taken::Stale),
+            Some("InvalidToken") => Ok(Taken::Unknown),
+            _ => Err(without(token, failure(action, error))),
+        },
     }
 }
 
@@ -135,11 +140,6 @@ fn without(token: &TaskToken, error: Error) -> Error {
         true => Error::new(error.kind(), "Step Functions refused the task token, in words that quote it"),
         false => error,
     }
-}
-
-/// Whether Step Functions says that the state waits no more. A token that was never one can't be told from one that is used up.
-fn is_stale(code: Option<&str>) -> bool {
-    matches!(code, Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken"))
 }
 
 fn cut(text: &str, chars: usize) -> String {

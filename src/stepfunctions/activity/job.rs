@@ -117,7 +117,9 @@ impl<D: Data, F> Shift<D, F> {
         for tries in 1.. {
             match reply.send(&self.worker.step_functions, token).await {
                 Ok(Taken::Now) => return,
-                Ok(Taken::Stale) => return tracing::info!("the state waits no more for this reply"),
+                Ok(Taken::Stale | Taken::Unknown) => {
+                    return tracing::info!("the state waits no more for this reply");
+                }
                 Err(error) if tries == MAX_TRIES || !error.is_temporary() => {
                     tracing::warn!("the state was not told what came of its task: {error}");
                     return self.tell(&ActivityEvent::NotTold { error: &error });
@@ -192,7 +194,7 @@ where
             self.sleep(if tries == 0 { period } else { AGAIN.delay(tries).min(period) }).await;
             match heartbeat(&self.worker.step_functions, &token).await {
                 Ok(Taken::Now) => tries = 0,
-                Ok(Taken::Stale) => return,
+                Ok(Taken::Stale | Taken::Unknown) => return,
                 Err(error) => {
                     tries += 1;
                     tracing::warn!(tries, "a heartbeat did not get through, and is sent again: {error}");

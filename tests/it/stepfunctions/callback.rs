@@ -23,6 +23,7 @@ crate::tests![
     what_could_not_be_told_is_told_by_the_next_look,
     a_lost_answer_changes_nothing,
     a_state_that_waits_no_more_is_forgotten,
+    a_token_of_elsewhere_is_kept_for_who_can_tell,
     a_task_that_is_over_answers_at_once,
     a_token_that_comes_to_nothing_is_an_error,
     a_task_that_is_redriven_meanwhile_is_waited_for,
@@ -171,12 +172,25 @@ async fn a_state_that_waits_no_more_is_forgotten(bed: Bed) {
     let client = telling::<Value>(&bed, &states).build().unwrap();
     let stale = waited_for(&client, &states, "timed-out").await;
     states.time_out(&stale);
-    let unknown: TaskToken = "of another region".parse().unwrap();
-    client.create(NewTask::new("unknown").callback(unknown)).await.unwrap();
-    for id in ["timed-out", "unknown"] {
-        assert!(!client.start(id).await.unwrap().succeed().await.unwrap().owes_callback());
-        assert_eq!(kept(&bed, id).await, None);
-    }
+    assert!(!client.start("timed-out").await.unwrap().succeed().await.unwrap().owes_callback());
+    assert_eq!(kept(&bed, "timed-out").await, None);
+}
+
+async fn a_token_of_elsewhere_is_kept_for_who_can_tell(bed: Bed) {
+    let (states, elsewhere) = (States::new(), States::new());
+    let owed = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&owed);
+    let callbacks = Callbacks::new(elsewhere.client()).on_error(move |_, error| {
+        hook.lock().unwrap().push((error.kind(), error.to_string()));
+    });
+    let client = bed.builder::<Value>().callbacks(callbacks).build().unwrap();
+    let token = waited_for(&client, &states, "t").await;
+    assert!(client.start("t").await.unwrap().succeed().await.unwrap().owes_callback());
+    assert_eq!(kept(&bed, "t").await.as_deref(), Some(token.as_str()));
+    let (kind, message) = owed.lock().unwrap().pop().unwrap();
+    assert!(kind == ErrorKind::InvalidArgument && message.contains("region") && !message.contains(token.as_str()));
+    telling::<Value>(&bed, &states).build().unwrap().load("t").await.unwrap();
+    assert_eq!((states.told(&token), kept(&bed, "t").await), (Some(Told::Success(json!(null))), None));
 }
 
 async fn a_task_that_is_over_answers_at_once(bed: Bed) {
@@ -413,7 +427,7 @@ async fn a_dump_leaves_whoever_waits_alone(bed: Bed) {
     bed.set("t", "callback", AttributeValue::S("of the one before".to_owned())).await;
     client.start("u").await.unwrap().succeed().await.unwrap();
     bed.clock.advance(Duration::from_secs(11));
-    client.create("t").await.unwrap();
+    bed.client::<Value>().create("t").await.unwrap();
     assert_eq!(kept(&bed, "t").await, None);
     let new = states.wait();
     client.create(NewTask::new("u").callback(new.clone())).await.unwrap();

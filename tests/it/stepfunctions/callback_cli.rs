@@ -13,6 +13,7 @@ crate::tests![
     every_command_that_ends_a_task_tells,
     a_token_comes_by_the_environment_and_goes_no_further,
     what_could_not_be_told_is_said_and_told_by_show,
+    in_another_region_it_is_owed,
     a_start_of_what_is_over_answers,
     nobody_waits_so_nothing_is_looked_up,
 ];
@@ -103,6 +104,16 @@ async fn what_could_not_be_told_is_said_and_told_by_show(bed: Bed) {
     assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
     assert_eq!(run(&bed, &states, &["show", "t"]).await.exits(0).err, "");
     assert_eq!(states.calls(), ["SendTaskSuccess"]);
+}
+
+async fn in_another_region_it_is_owed(bed: Bed) {
+    let (states, elsewhere) = (States::new(), States::new());
+    let token = create(&bed, &states, "t").await;
+    let lock = start(&bed, &elsewhere, "t").await;
+    let ended = run(&bed, &elsewhere, &["succeed", "t", "--lock", &lock]).await.exits(69);
+    assert!(ended.err.contains("InvalidToken") && ended.err.contains("region"), "{ended:?}");
+    run(&bed, &states, &["show", "t"]).await.exits(0);
+    assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
 }
 
 async fn a_start_of_what_is_over_answers(bed: Bed) {
