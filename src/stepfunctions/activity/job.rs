@@ -171,17 +171,18 @@ where
         beats.spawn(Arc::clone(self).until_stale(job.token.clone()));
         let activity = Activity { input: job.input.clone(), step: job.step.clone(), lease };
         tokio::select! {
+            // Work that is done is recorded, whatever else has come by then.
             biased;
+            output = (self.handler)(activity) => {
+                let (value, output) = keep(&output?)?;
+                held.set_unsaved(value);
+                Ok(output)
+            }
             () = self.abandon.cancelled() => Err(WorkError::release("the worker stops")),
             _ = beats.join_next() => {
                 job.stale.store(true, Ordering::Relaxed);
                 let message = "the state waits no more for this attempt: it timed out, or was stopped";
                 Err(WorkError::from_parts("TaskTokenStale", message, None))
-            }
-            output = (self.handler)(activity) => {
-                let (value, output) = keep(&output?)?;
-                held.set_unsaved(value);
-                Ok(output)
             }
         }
     }

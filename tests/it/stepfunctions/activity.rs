@@ -10,7 +10,7 @@ use dynamo_tracker::{
     CancellationToken, Error, ErrorKind, StartOptions, Status, SystemClock, Tracker, TrackerClient, WorkError,
 };
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
 use crate::bed::Bed;
@@ -33,6 +33,7 @@ crate::tests![
     no_more_run_at_a_time_than_it_may,
     it_stops_when_its_work_is_done,
     what_is_not_done_in_time_is_given_back,
+    work_that_is_done_is_not_given_back,
     inputs_that_are_none_are_refused,
     an_output_that_is_too_large_is_not_tried_again,
     a_client_that_is_impatient_waits_for_a_poll,
@@ -401,6 +402,31 @@ async fn what_is_not_done_in_time_is_given_back(bed: Bed) {
     assert_eq!(states.told(&token).unwrap().failure().0, "WorkerStopped");
     let record = record(&bed, "a").await;
     assert_eq!((record.status, record.attempts), (Status::Pending, 0));
+}
+
+/// Work that is done at the same time as it is to be given back.
+async fn work_that_is_done_is_not_given_back(bed: Bed) {
+    let states = States::new();
+    let give_back = CancellationToken::new();
+    let done = Arc::new(Mutex::new(()));
+    let (begun, waiting) = (Arc::new(Notify::new()), Arc::clone(&done));
+    let telling = Arc::clone(&begun);
+    let working = work(worker(&bed, &states).give_back_on(give_back.clone()), move |_| {
+        let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
+        async move {
+            telling.notify_one();
+            drop(waiting.lock().await);
+            Ok(json!("printed"))
+        }
+    });
+    let turn = done.lock().await;
+    let token = states.offer(&json!({"id": "a"}));
+    begun.notified().await;
+    // In this order, no poll of the work can see that it is to be given back and that it is not done.
+    drop(turn);
+    give_back.cancel();
+    assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
+    assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
 }
 
 async fn inputs_that_are_none_are_refused(bed: Bed) {
