@@ -10,7 +10,7 @@ use dynamo_tracker::{
     CancellationToken, Error, ErrorKind, StartOptions, Status, SystemClock, Tracker, TrackerClient, WorkError,
 };
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::bed::Bed;
@@ -404,29 +404,30 @@ async fn what_is_not_done_in_time_is_given_back(bed: Bed) {
     assert_eq!((record.status, record.attempts), (Status::Pending, 0));
 }
 
-/// Work that is done at the same time as it is to be given back.
+/// Work that is done at the same time as it is to be given back. On one thread, so that nothing sees the one without the other.
 async fn work_that_is_done_is_not_given_back(bed: Bed) {
     let states = States::new();
-    let give_back = CancellationToken::new();
-    let done = Arc::new(Mutex::new(()));
-    let (begun, waiting) = (Arc::new(Notify::new()), Arc::clone(&done));
-    let telling = Arc::clone(&begun);
-    let working = work(worker(&bed, &states).give_back_on(give_back.clone()), move |_| {
-        let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
-        async move {
-            telling.notify_one();
-            drop(waiting.lock().await);
-            Ok(json!("printed"))
-        }
-    });
-    let turn = done.lock().await;
-    let token = states.offer(&json!({"id": "a"}));
-    begun.notified().await;
-    // In this order, no poll of the work can see that it is to be given back and that it is not done.
-    drop(turn);
-    give_back.cancel();
-    assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
-    assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let work = async {
+        let give_back = CancellationToken::new();
+        let (begun, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&done));
+        let working = work(worker(&bed, &states).give_back_on(give_back.clone()), move |_| {
+            let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
+            async move {
+                telling.notify_one();
+                waiting.notified().await;
+                Ok(json!("printed"))
+            }
+        });
+        let token = states.offer(&json!({"id": "a"}));
+        begun.notified().await;
+        done.notify_one();
+        give_back.cancel();
+        assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
+        assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
+    };
+    tokio::task::block_in_place(|| runtime.block_on(work));
 }
 
 async fn inputs_that_are_none_are_refused(bed: Bed) {
