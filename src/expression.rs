@@ -243,15 +243,11 @@ fn wait_for(update: &mut Update, token: &TaskToken) {
 pub(crate) fn call_back(token: &TaskToken, seen: Version, instead_of: Option<&TaskToken>, codec: &Codec) -> Update {
     let mut update = Update::default();
     wait_for(&mut update, token);
-    update.and_version(seen, codec).and_seen(
-        attr::CALLBACK,
-        ":seen_callback",
-        instead_of.map(|token| string(token.as_str())),
-    );
+    update.and_version(seen, codec);
     if seen.status.is_final() {
         update.remove(attr::EXPIRE_AT);
     }
-    update
+    waited_for_by(update, instead_of)
 }
 
 /// Whoever waited for the task's end was told of it, or waits no more. From then on, its retention counts.
@@ -354,6 +350,12 @@ pub(crate) fn recounted(mut update: Update, batch: &BatchMember, in_time: bool) 
 pub(crate) fn unchanged(seen: Version, codec: &Codec) -> Update {
     let mut update = Update::default();
     update.and_version(seen, codec);
+    update
+}
+
+/// The same write, of a task whose end this one waits for, or nobody. Who that is comes and goes without a change of the version.
+pub(crate) fn waited_for_by(mut update: Update, callback: Option<&TaskToken>) -> Update {
+    update.and_seen(attr::CALLBACK, ":seen_callback", callback.map(|token| string(token.as_str())));
     update
 }
 

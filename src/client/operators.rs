@@ -6,10 +6,13 @@ use crate::countdown::{AGAIN, COUNTING, Counters, MAX_TRIES, reopen};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{Operate, Operation};
-use crate::record::{BatchMember, RawData, Tracker};
+use crate::record::{BatchMember, RawData, TaskToken, Tracker, Version};
 use crate::schema::Data;
 use crate::status::Status;
 use crate::table::{Want, Writes, Written};
+
+/// Others can begin to wait for a task this often while it is being deleted, before something is wrong.
+const MAX_ROUNDS: u32 = 8;
 
 /// Each is bound to the record that was seen, and writes nothing where it has changed since.
 impl<D: Data> TrackerClient<D> {
@@ -68,21 +71,36 @@ impl<D: Data> TrackerClient<D> {
         let id = &seen.id;
         self.own(id)?;
         // What is owed can't be paid afterwards.
-        if let (Some(callbacks), true) = (&self.context.callbacks, seen.owes_callback()) {
-            callbacks.settle_stored(&self.context, id).await;
+        let mut callback = match (&self.context.callbacks, seen.owes_callback()) {
+            (Some(callbacks), true) => callbacks.settle_stored(&self.context, id).await.and_then(|stored| stored.callback),
+            _ => seen.callback.clone(),
+        };
+        for _ in 0..MAX_ROUNDS {
+            match self.send_deletion(seen, callback.as_ref()).await.map_err(|error| error.about(id))? {
+                Written::Done(_) => return Ok(self.tell_of_deletion(seen, callback).await),
+                // The first copy of the request, whose answer was lost, has deleted it.
+                Written::Refused { item: None, repeated: true } => {
+                    return Ok(self.tell_of_deletion(seen, callback).await);
+                }
+                Written::Refused { item, .. } => match self.context.decode(id, item)? {
+                    // Somebody has begun to wait for it since, which is no change of the task.
+                    Some(mut stored) if stored.version() == version(seen) && stored.callback != callback => {
+                        self.context.settle(&mut stored).await;
+                        callback = stored.callback;
+                    }
+                    stored => return Err(changed(stored, id)),
+                },
+            }
         }
-        match self.send_deletion(seen).await.map_err(|error| error.about(id))? {
-            Written::Done(_) => {}
-            // The first copy of the request, whose answer was lost, has deleted it.
-            Written::Refused { item: None, repeated: true } => {}
-            Written::Refused { item, .. } => return Err(changed(self.context.decode(id, item)?, id)),
+        let message = format!("can't delete it: others began to wait for it at each of {MAX_ROUNDS} tries; try again");
+        Err(Error::new(ErrorKind::Changed, message).about(id))
+    }
+
+    async fn tell_of_deletion(&self, seen: &Tracker<D>, callback: Option<TaskToken>) {
+        tracing::info!(task = ?seen.id, "deleted the task");
+        if let (Some(callbacks), Some(token), false) = (&self.context.callbacks, callback, seen.status.is_final()) {
+            callbacks.deleted(&seen.id, token).await;
         }
-        tracing::info!(task = ?id, "deleted the task");
-        if let (Some(callbacks), Some(token), false) = (&self.context.callbacks, &seen.callback, seen.status.is_final())
-        {
-            callbacks.deleted(id, token.clone()).await;
-        }
-        Ok(())
     }
 
     async fn operate(&self, seen: &Tracker<D>, operation: Operation) -> Result<Tracker<D>, Error> {
@@ -123,8 +141,13 @@ impl<D: Data> TrackerClient<D> {
         }
     }
 
-    async fn send_deletion(&self, seen: &Tracker<D>) -> Result<Written, Error> {
-        let condition = expression::unchanged(seen.loaded.0.unwrap_or(seen.version()), &self.context.codec);
+    /// Deletes it as it was seen, and waited for by this one if by any, where this client tells them.
+    async fn send_deletion(&self, seen: &Tracker<D>, callback: Option<&TaskToken>) -> Result<Written, Error> {
+        let unchanged = expression::unchanged(version(seen), &self.context.codec);
+        let condition = match &self.context.callbacks {
+            None => unchanged,
+            Some(_) => expression::waited_for_by(unchanged, callback),
+        };
         let (table, id) = (&self.context.table, &seen.id);
         let Some(batch) = &seen.batch else { return table.delete(id, condition).await };
         let mut count = COUNTING(&self.context, batch, 0, MAX_TRIES)?;
@@ -163,6 +186,11 @@ impl<D: Data> TrackerClient<D> {
         let message = format!("can't redrive it: its batch changed at each of {MAX_TRIES} tries; try again");
         Err(Error::new(ErrorKind::Conflict, message).about(&seen.id))
     }
+}
+
+/// The version that a deletion is bound to.
+fn version<D>(seen: &Tracker<D>) -> Version {
+    seen.loaded.0.unwrap_or(seen.version())
 }
 
 fn illegal<D>(seen: &Tracker<D>, operation: Operation) -> Error {

@@ -32,6 +32,7 @@ crate::tests![
     a_state_may_come_while_the_work_runs,
     transactions_and_batches_tell_as_well,
     a_worker_tells_for_each,
+    a_deletion_tells_who_came_after_the_look,
     an_expired_record_takes_its_token_along,
     a_record_that_owes_does_not_expire,
     two_lookers_tell_once,
@@ -358,6 +359,37 @@ async fn a_worker_tells_for_each(bed: Bed) {
             Told::Failure(error, _) => assert_eq!((error.as_str(), number % 2), ("TaskExhausted", 1)),
         }
     }
+}
+
+async fn a_deletion_tells_who_came_after_the_look(bed: Bed) {
+    let states = States::new();
+    let (client, silent) = (telling::<Value>(&bed, &states).build().unwrap(), bed.client::<Value>());
+    let batch = client.open_batch("import", 1).await.unwrap();
+    batch.create_many(stream::iter([NewTask::new("member")]), 1).await.unwrap();
+    for id in ["alone", "lost", "member"] {
+        if id != "member" {
+            client.create(id).await.unwrap();
+        }
+        let seen = client.load(id).await.unwrap().unwrap();
+        let token = states.wait();
+        silent.call_back(id, token.clone()).await.unwrap();
+        if id == "lost" {
+            bed.http.plan([Fault::None, Fault::LostAnswer]);
+        }
+        client.delete(&seen).await.unwrap();
+        assert_eq!(states.told(&token).unwrap().failure().0, "TaskDeleted", "{id}");
+        assert!(client.load(id).await.unwrap().is_none());
+    }
+    // One that is over, which they began to wait for after that.
+    let seen = client.ignore(&client.create("over").await.unwrap()).await.unwrap();
+    let token = states.wait();
+    silent.call_back("over", token.clone()).await.unwrap();
+    client.delete(&seen).await.unwrap();
+    assert_eq!(states.told(&token).unwrap().failure().0, "TaskIgnored");
+    // It is still bound to the version that was seen.
+    let seen = client.create("changed").await.unwrap();
+    drop(client.start_with("changed", StartOptions::new().callback(states.wait())).await.unwrap());
+    assert_eq!(client.delete(&seen).await.unwrap_err().kind(), ErrorKind::Changed);
 }
 
 async fn an_expired_record_takes_its_token_along(bed: Bed) {
