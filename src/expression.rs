@@ -353,6 +353,11 @@ pub(crate) fn unchanged(seen: Version, codec: &Codec) -> Update {
     update
 }
 
+/// The same write where it says when the record expires: nobody waits for the task's end, or they would be forgotten untold.
+pub(crate) fn unless_waited_for(update: Update, expire_at: Option<DateTime<Utc>>) -> Update {
+    if expire_at.is_some() { waited_for_by(update, None) } else { update }
+}
+
 /// The same write, of a task whose end this one waits for, or nobody. Who that is comes and goes without a change of the version.
 pub(crate) fn waited_for_by(mut update: Update, callback: Option<&TaskToken>) -> Update {
     update.and_seen(attr::CALLBACK, ":seen_callback", callback.map(|token| string(token.as_str())));
@@ -425,10 +430,10 @@ pub(crate) fn dump(mut item: Item, status: Status, loaded: Option<Version>, code
     update
 }
 
-/// The same, of a task that begins anew: whoever waited for the one before waits for it no more.
-pub(crate) fn anew(mut update: Update, callback: Option<&TaskToken>) -> Update {
+/// The same, of a task that begins anew in the place of one that was waited for by `before`: nobody waits for that one any more.
+pub(crate) fn anew(mut update: Update, before: Option<&TaskToken>, callback: Option<&TaskToken>) -> Update {
     update.set_or_remove(attr::CALLBACK, ":callback", callback.map(|token| string(token.as_str())));
-    update
+    waited_for_by(update, before)
 }
 
 /// Takes the lock off and remembers it as the last one.

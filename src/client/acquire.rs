@@ -60,7 +60,13 @@ pub(super) async fn acquire(
                     return Err(error);
                 }
             }
-            (Verdict::Take(path), _) => write.path = path,
+            (Verdict::Take(path), mut record) => {
+                // Where it is to be replaced, what it owes could not be paid any more. It does not expire before that either.
+                if let Some(record) = &mut record {
+                    context.settle(record).await;
+                }
+                write.path = path;
+            }
             (Verdict::Spent, _) => write.token = LockToken::random(),
             (Verdict::Permitted | Verdict::Ours | Verdict::Exhaust(_), _) => {}
         }
@@ -147,6 +153,7 @@ async fn mark_exhausted(
     let exhausted = exhausted.into_stored();
     let update = |write: &Exhaust| {
         let update = expression::exhaust(write, &record.id, &exhausted.errors, &context.codec);
+        let update = update.map(|update| expression::unless_waited_for(update, write.expire_at));
         update.map_err(|error| error.about(&record.id))
     };
     let send = |update| write_counted(context, "mark it exhausted", &record, update, Want::default(), counting);

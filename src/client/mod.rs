@@ -119,8 +119,11 @@ impl<D: Data> TrackerClient<D> {
         let (mut record, item) = self.new_item(&task)?;
         let id = record.id.clone();
         if let Written::Refused { item: existing, repeated } = self.context.table.put_new(&id, item).await? {
-            let existing = self.context.decode(&id, existing)?;
+            let mut existing = self.context.decode(&id, existing)?;
             let ours = repeated && is_version(&existing, record.version());
+            if let Some(existing) = existing.as_mut().filter(|existing| existing.has_expired(record.create_time)) {
+                self.context.settle(existing).await;
+            }
             let expired = existing.as_ref().filter(|existing| existing.has_expired(record.create_time));
             match expired {
                 _ if ours => {}
@@ -188,7 +191,8 @@ impl<D: Data> TrackerClient<D> {
         let record = record.into_stored();
         let data = task.data.as_ref().map(to_value).transpose()?;
         let update = self.whole(&record, data, Some(expired.version()))?;
-        self.write_whole(&record, expression::anew(update, record.callback.as_ref())).await?;
+        let update = expression::anew(update, expired.callback.as_ref(), record.callback.as_ref());
+        self.write_whole(&record, update).await?;
         Ok(record)
     }
 
@@ -202,10 +206,10 @@ impl<D: Data> TrackerClient<D> {
     pub async fn load(&self, id: impl AsRef<str>) -> Result<Option<Tracker<D>>, Error> {
         let id = self.id(id.as_ref())?;
         let item = self.context.table.get(&id, None).await?;
-        let record = self.context.decode(&id, item)?;
-        let Some(mut record) = record.filter(|record| !record.has_expired(self.context.now())) else { return Ok(None) };
+        let Some(mut record) = self.context.decode(&id, item)? else { return Ok(None) };
+        // What is owed comes before the retention, which counts from then on.
         self.context.settle(&mut record).await;
-        record.typed().map(Some)
+        if record.has_expired(self.context.now()) { Ok(None) } else { record.typed().map(Some) }
     }
 
     /// The record of an item that was read otherwise: from a stream, an export, or a query of the caller's own.

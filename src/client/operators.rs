@@ -112,15 +112,24 @@ impl<D: Data> TrackerClient<D> {
         let now = self.context.now();
         let mut write = Operate::on(seen, operation, now, self.context.expire_after(seen, now));
         write.due_time = self.context.due_time(write.status_after(), None, now);
-        let update = expression::operate(&write, id, &self.context.codec);
-        let mut record = match self.send_operation(seen, operation, update).await? {
-            // A transaction shows nothing, so what it has made is read, or what somebody has made of that since.
-            Written::Done(None) => self.context.decode_written(id, self.context.table.get(id, None).await?)?,
-            Written::Done(item) => self.context.decode_written(id, item)?,
-            Written::Refused { item, repeated } => match self.context.decode(id, item)? {
-                Some(stored) if repeated && write.is_in(&stored) => stored,
-                stored => return Err(changed(stored, id)),
-            },
+        let mut record = loop {
+            let update = expression::operate(&write, id, &self.context.codec);
+            let update = expression::unless_waited_for(update, write.expire_at);
+            match self.send_operation(seen, operation, update).await? {
+                // A transaction shows nothing, so what it has made is read, or what somebody has made of that since.
+                Written::Done(None) => break self.context.decode_written(id, self.context.table.get(id, None).await?)?,
+                Written::Done(item) => break self.context.decode_written(id, item)?,
+                Written::Refused { item, repeated } => match self.context.decode(id, item)? {
+                    Some(stored) if repeated && write.is_in(&stored) => break stored,
+                    // Somebody has begun to wait for it since, and a record that owes does not expire.
+                    Some(stored)
+                        if stored.callback.is_some() && write.permits(Some(&stored)) && write.expire_at.is_some() =>
+                    {
+                        write.expire_at = None;
+                    }
+                    stored => return Err(changed(stored, id)),
+                },
+            }
         };
         tracing::info!(task = ?id, status = %record.status, "{}", operation.name());
         self.context.settle(&mut record).await;

@@ -15,7 +15,7 @@ use crate::countdown::{Counting, MAX_OWN, counting_of};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
-use crate::record::{BatchMember, LockToken, RawData, TaskId, Tracker};
+use crate::record::{BatchMember, LockToken, RawData, TaskId, TaskToken, Tracker};
 use crate::schema::{Item, attr};
 use crate::status::Status;
 use crate::table::{Actions, Want, Writes, Written};
@@ -370,11 +370,11 @@ impl Held {
     /// Records an outcome. One that DynamoDB does not take is sent again until the lease's end: the work is done, and
     /// giving up early means doing it twice.
     async fn end(&self, end: End, writes: Writes) -> Result<Tracker<()>, Error> {
-        let outcome = Outcome { end, writes };
+        let mut outcome = Outcome { end, writes };
         let patient_until = self.context.clock.monotonic().saturating_add(self.context.outcome_patience);
         let mut tries = 0;
         loop {
-            let ended = self.end_once(&outcome).await;
+            let ended = self.end_once(&mut outcome).await;
             let waits = !self.time_left().is_zero() && self.context.clock.monotonic() < patient_until;
             match ended {
                 Err(error) if error.is_temporary() && waits => {
@@ -394,22 +394,24 @@ impl Held {
         }
     }
 
-    async fn end_once(&self, outcome: &Outcome) -> Result<Tracker<()>, Error> {
+    async fn end_once(&self, outcome: &mut Outcome) -> Result<Tracker<()>, Error> {
         let _turn = self.writing.lock().await;
-        let write = &outcome.end;
         self.check("record its outcome")?;
-        let batch = self.counting_batch(write);
+        let batch = self.counting_batch(&outcome.end);
         if batch.is_some() {
             self.check_room(outcome)?;
         }
-        let update = self.end_update(write, batch.as_ref()).map_err(|error| error.about(&self.id))?;
-        self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
-        let written = self.write_end(outcome, update, batch.as_ref()).await.map_err(|error| error.about(&self.id));
-        if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
-            // Nothing of it is in, and the caller may well decide on another outcome.
-            self.state().standing = Standing::Open;
+        let mut written = self.send_end(outcome, batch.as_ref()).await?;
+        if let Some(token) = written.as_ref().and_then(|refused| self.late_callback(refused))
+            && outcome.end.expire_at.take().is_some()
+        {
+            // Somebody has begun to wait for the end since the start, and a record that owes does not expire. It is still locked,
+            // so no copy of the refused write can be in, nor come in once this one is.
+            self.state().record.callback = Some(token);
+            written = self.send_end(outcome, batch.as_ref()).await?;
         }
-        if let Some(refused) = written?
+        let write = &outcome.end;
+        if let Some(refused) = written
             && !write.is_in(refused.shown.as_ref())
         {
             return Err(self.lost(refused));
@@ -422,6 +424,23 @@ impl Held {
         }
         tracing::info!(task = ?self.id, attempt = self.attempt, status = %write.status, "recorded the outcome");
         Ok(state.record.clone())
+    }
+
+    /// Sends an outcome, and returns what was shown where it was refused.
+    async fn send_end(&self, outcome: &Outcome, batch: Option<&BatchMember>) -> Result<Option<Refused>, Error> {
+        let update = self.end_update(&outcome.end, batch).map_err(|error| error.about(&self.id))?;
+        self.state().standing = Standing::Unconfirmed(Box::new(outcome.clone()));
+        let written = self.write_end(outcome, update, batch).await.map_err(|error| error.about(&self.id));
+        if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActionRefused) {
+            // Nothing of it is in, and the caller may well decide on another outcome.
+            self.state().standing = Standing::Open;
+        }
+        written
+    }
+
+    /// Who waits for the end of the task that is still ours.
+    fn late_callback(&self, refused: &Refused) -> Option<TaskToken> {
+        refused.shown.as_ref().filter(|record| record.lock == Some(self.token))?.callback.clone()
     }
 
     /// The batch that counts this outcome, if it ends the task.
@@ -445,6 +464,7 @@ impl Held {
     fn end_update(&self, write: &End, batch: Option<&BatchMember>) -> Result<Update, Error> {
         let data = self.state().unsaved.clone();
         let update = expression::end(write, &self.id, data, &self.context.codec)?;
+        let update = expression::unless_waited_for(update, write.expire_at);
         Ok(match batch {
             None => update,
             Some(batch) => expression::counted(update, batch),

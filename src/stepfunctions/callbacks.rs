@@ -54,8 +54,10 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 /// tells it then, by any client that has this: a [`load`](TrackerClient::load), a start that is refused. It is taken off only when
 /// Step Functions took it, or said that the state waits no more (`TaskTimedOut`, `TaskDoesNotExist`). `InvalidToken` is what it says
 /// to a client of another region or account as well, so the token stays for one of the right place. It may be
-/// told twice, of which the second is refused there and does no harm. A record that is still to be told of does not expire; its
-/// [retention](crate::TrackerClientBuilder::retention) counts again from then on.
+/// told twice, of which the second is refused there and does no harm. A record that is still to be told of does not expire: no
+/// outcome with an expiry is written to a task that somebody waits for, and the
+/// [retention](crate::TrackerClientBuilder::retention) counts from when they were told. A client without this neither knows nor tells
+/// them: where it makes a task anew in the place of an expired one, they are forgotten.
 ///
 /// Give the state a `TimeoutSeconds` all the same. Where nobody ever looks, nobody is told.
 ///
@@ -168,7 +170,7 @@ impl CallBack for Callbacks {
         Box::pin(async move {
             let Err(error) = self.pay(context, record).await else { return };
             self.failed(&record.id, &error);
-            // Where they came after the start, whoever ended the task did not know that it must not expire yet.
+            // Whoever ended the task with no code of this crate did not know that it must not expire yet.
             if let (Some(token), Some(_)) = (record.callback.clone(), record.expire_at)
                 && let Err(error) = put(context, record, &token).await
             {
@@ -259,10 +261,10 @@ fn lost(untold: &Error, unkept: Error) -> Error {
     Error::new(unkept.kind(), message).with_source(unkept)
 }
 
-/// Takes a token off the record, since whoever has it was told. Its retention begins to count, unless it has changed since.
+/// Takes a token off the record, since whoever has it was told. Its retention counts from now on, unless it has changed since.
 async fn take_off(context: &Context, record: &mut Tracker<RawData>, token: &TaskToken) -> Result<(), Error> {
     let action = "take the callback off it";
-    let mut expire_at = context.expire_at(record.update_time);
+    let mut expire_at = context.expire_at(context.now());
     loop {
         let update = expression::told(token, record.version(), expire_at, &context.codec);
         match context.table.update(action, &record.id, update, Want::default()).await? {

@@ -427,7 +427,10 @@ async fn work_that_is_done_is_not_given_back(bed: Bed) {
         assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
         assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
     };
-    tokio::task::block_in_place(|| runtime.block_on(work));
+    tokio::task::block_in_place(move || {
+        runtime.block_on(work);
+        drop(runtime);
+    });
 }
 
 async fn inputs_that_are_none_are_refused(bed: Bed) {
