@@ -39,7 +39,7 @@ pub enum ActivityEvent<'a> {
         /// The task.
         id: &'a str,
     },
-    /// The tracker refused the start. Nothing was done.
+    /// The tracker refused the start, or the task was done before and its output was not kept. Nothing was done.
     Refused {
         /// The task.
         id: &'a str,

@@ -248,11 +248,17 @@ where
 
     /// What a refusal means to the state: the output, where the task is done.
     fn refused(&self, id: &str, error: &Error) -> Reply {
-        if let Some(record) = error.tracker().filter(|_| error.is_already_succeeded()) {
+        let done = error.tracker().filter(|_| error.is_already_succeeded());
+        if let Some((record, output)) = done.and_then(|record| Some((record, record.data.as_attribute_value()?))) {
             self.tell(&ActivityEvent::Replayed { id: &record.id });
-            return Reply::success(&record.data.as_attribute_value().map(to_json).unwrap_or_default());
+            return Reply::success(&to_json(output));
         }
         self.tell(&ActivityEvent::Refused { id, error });
+        if done.is_some() {
+            let cause = "the task is done, but its output is not in its record: it was too large for the item, or whoever ended the task \
+                         kept none";
+            return Reply::failure("ResponseNotKept", cause);
+        }
         let cause = match error.refusal() {
             Some(Refusal::Locked { until, .. } | Refusal::NotDue { until }) => {
                 until_as_json(&error.to_string(), *until, self.worker.client.context.now())

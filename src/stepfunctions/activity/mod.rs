@@ -41,7 +41,7 @@ type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
 /// It asks Step Functions for a task, takes the tracker that the task's input belongs to, runs the handler, and tells Step Functions
 /// what came of it. While the handler works, it sends heartbeats to both. What the handler returns becomes the task's data and the
 /// output of the state: a state that is retried, redriven or replayed after that gets the same output at once, and the handler is not
-/// run again.
+/// run again. So a checkpoint that the handler keeps is in the place of the output until that is recorded.
 ///
 /// Where the state passes on its context object, as `{"input": …, "context": $$}`, the lock is taken in the name of the step
 /// ([`Step::owner`](super::Step::owner)), so a retry goes on at once after a crash, and the handler gets the input alone. Any other
@@ -52,6 +52,7 @@ type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
 /// | the handler succeeds, or had before | goes on, with what it returned |
 /// | the handler fails | fails with the type of its error |
 /// | the handler panics | fails with `panic` |
+/// | the handler had succeeded before, and its output was not kept, since the item would have been over 400 KB with it | fails with `ResponseNotKept` |
 /// | the tracker refuses the start | fails with `TaskLocked` or `TaskNotDue`, whose cause is JSON with `until` and `seconds`; with `TaskExhausted`, `TaskIgnored`, `TaskNotReady` |
 /// | the output is over 256 KiB | fails with `ResponseTooLarge`; the task is exhausted, since its work is done and must not be run again |
 /// | there is no key in the input | fails with `MissingKey` |
@@ -66,7 +67,7 @@ type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
 /// here: an answer of Step Functions that is lost takes a task with it that nobody knows of, until that is over.
 ///
 /// It needs `states:GetActivityTask` on the activity, and `states:SendTaskSuccess`, `states:SendTaskFailure` and
-/// `states:SendTaskHeartbeat`.
+/// `states:SendTaskHeartbeat` on `*`, since IAM knows no resource for a token.
 ///
 /// ```no_run
 /// # async fn example(sdk_client: aws_sdk_dynamodb::Client, config: aws_config::SdkConfig) -> Result<(), Box<dyn std::error::Error>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::config::timeout::TimeoutConfig;
 use dynamo_tracker::stepfunctions::{ActivityEvent, ActivityReport, ActivityWorker};
 use dynamo_tracker::{
@@ -36,6 +37,7 @@ crate::tests![
     work_that_is_done_is_not_given_back,
     inputs_that_are_none_are_refused,
     an_output_that_is_too_large_is_not_tried_again,
+    an_output_that_was_not_kept_is_not_made_up,
     a_client_that_is_impatient_waits_for_a_poll,
     what_no_waiting_mends_ends_it,
 ];
@@ -452,6 +454,24 @@ async fn an_output_that_is_too_large_is_not_tried_again(bed: Bed) {
     assert!(error == "ResponseTooLarge" && cause.contains("300002 bytes"), "{error}: {cause}");
     assert_eq!(states.until_told(&states.offer(&json!({"id": "a"}))).await.failure().0, "TaskExhausted");
     working.stop().await;
+}
+
+async fn an_output_that_was_not_kept_is_not_made_up(bed: Bed) {
+    let states = States::new();
+    let output = json!("x".repeat(200_000));
+    let returned = output.clone();
+    let working = work(worker(&bed, &states), move |_| {
+        let output = returned.clone();
+        async { Ok(output) }
+    });
+    client(&bed).create("a").await.unwrap();
+    // With the output, the item is over DynamoDB's limit.
+    bed.set("a", "note", AttributeValue::S("x".repeat(300_000))).await;
+    assert_eq!(states.until_told(&states.offer(&json!({"id": "a"}))).await, Told::Success(output));
+    let (error, cause) = states.until_told(&states.offer(&json!({"id": "a"}))).await.failure();
+    assert!(error == "ResponseNotKept" && cause.contains("too large"), "{error}: {cause}");
+    assert_eq!(record(&bed, "a").await.attempts, 1);
+    assert_eq!(working.stop().await, report(|report| (report.succeeded, report.refused) = (1, 1)));
 }
 
 async fn a_client_that_is_impatient_waits_for_a_poll(bed: Bed) {
