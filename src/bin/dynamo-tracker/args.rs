@@ -261,7 +261,8 @@ pub(crate) struct Create {
     /// Not to be taken before: 2026-12-01T06:00:00Z, or a duration from now, such as 15m
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "from")]
     pub(crate) due: Option<DateTime<Utc>>,
-    /// The task token of a state of a state machine that waits for the task. One that exists is waited for as well
+    /// The task token of a state of a state machine that waits for the task. One that exists is waited for as well, and keeps its own
+    /// data and due time. Not with --from, not even by the environment
     #[arg(long, env = CALLBACK, hide_env_values = true, value_name = "TOKEN", conflicts_with = "from")]
     pub(crate) callback: Option<TaskToken>,
     /// Many tasks: a JSON object a line, with id, and perhaps data and due; - for standard input

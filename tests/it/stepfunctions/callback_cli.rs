@@ -14,6 +14,7 @@ crate::tests![
     a_token_comes_by_the_environment_and_goes_no_further,
     what_could_not_be_told_is_said_and_told_by_show,
     in_another_region_it_is_owed,
+    a_task_that_exists_is_waited_for_as_it_is,
     a_start_of_what_is_over_answers,
     nobody_waits_so_nothing_is_looked_up,
 ];
@@ -114,6 +115,25 @@ async fn in_another_region_it_is_owed(bed: Bed) {
     assert!(ended.err.contains("InvalidToken") && ended.err.contains("region"), "{ended:?}");
     run(&bed, &states, &["show", "t"]).await.exits(0);
     assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
+}
+
+async fn a_task_that_exists_is_waited_for_as_it_is(bed: Bed) {
+    let states = States::new();
+    let made = run(&bed, &states, &["create", "t", "--data", "1", "--json"]).await.exits(0).json();
+    let token = states.wait();
+    let waited =
+        ["create", "t", "--data", "2", "--due", "2101-01-01T00:00:00Z", "--callback", token.as_str(), "--json"];
+    let record = run(&bed, &states, &waited).await.exits(0).json();
+    assert_eq!(record, made);
+    // A token in the environment is of no task in a file.
+    let mut from = program(&bed, &states.endpoint());
+    from.env("DYNAMO_TRACKER_CALLBACK", token.as_str()).args(["create", "--from", "-"]);
+    let refused = said(&mut from).await.exits(64);
+    assert!(!refused.err.contains(token.as_str()), "{refused:?}");
+    let help = said(bed.program().args(["create", "--help"])).await.exits(0).out;
+    let help: Vec<_> = help.split_whitespace().collect();
+    let help = help.join(" ");
+    assert!(help.contains("keeps its own data and due time. Not with --from, not even by the environment"), "{help}");
 }
 
 async fn a_start_of_what_is_over_answers(bed: Bed) {
