@@ -72,7 +72,9 @@ impl<D: Data> TrackerClient<D> {
         self.own(id)?;
         // What is owed can't be paid afterwards.
         let mut callback = match (&self.context.callbacks, seen.owes_callback()) {
-            (Some(callbacks), true) => callbacks.settle_stored(&self.context, id).await.and_then(|stored| stored.callback),
+            (Some(callbacks), true) => {
+                callbacks.settle_stored(&self.context, id).await.and_then(|stored| stored.callback)
+            }
             _ => seen.callback.clone(),
         };
         for _ in 0..MAX_ROUNDS {
@@ -117,7 +119,9 @@ impl<D: Data> TrackerClient<D> {
             let update = expression::unless_waited_for(update, write.expire_at);
             match self.send_operation(seen, operation, update).await? {
                 // A transaction shows nothing, so what it has made is read, or what somebody has made of that since.
-                Written::Done(None) => break self.context.decode_written(id, self.context.table.get(id, None).await?)?,
+                Written::Done(None) => {
+                    break self.context.decode_written(id, self.context.table.get(id, None).await?)?;
+                }
                 Written::Done(item) => break self.context.decode_written(id, item)?,
                 Written::Refused { item, repeated } => match self.context.decode(id, item)? {
                     Some(stored) if repeated && write.is_in(&stored) => break stored,

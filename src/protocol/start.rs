@@ -121,7 +121,8 @@ impl StartOptions {
         self
     }
 
-    /// The task token of a state that waits for the task's end, in the place of one that the record has. A client with
+    /// The task token of a state that waits for the task's end, in the place of one that the record has, whose state is not told
+    /// and waits until it times out: that is for the retry of a state, which waits no more by its first token. A client with
     #[cfg_attr(feature = "stepfunctions", doc = "[`callbacks`](crate::TrackerClientBuilder::callbacks)")]
     #[cfg_attr(not(feature = "stepfunctions"), doc = "callbacks")]
     /// tells Step Functions, whichever process it is in that ends the task. A start that is refused for now does not keep it; where

@@ -43,7 +43,7 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 /// | ignored | fails with `TaskIgnored` |
 /// | deleted before it was over | fails with `TaskDeleted` |
 /// | succeeded, with data over the 256 KiB of an output | fails with `ResponseTooLarge` |
-/// | waited for by another token from now on | fails with `CallbackReplaced` (by [`call_back`](TrackerClient::call_back)) |
+/// | waited for by another token from now on | fails with `CallbackReplaced` (by [`call_back`](TrackerClient::call_back); a start tells nobody) |
 ///
 /// A task that has failed and may be tried again is not over, and its state waits on. A record has room for one token: that of a
 /// state that was retried takes the place of the one before, which is of no use any more.
@@ -61,9 +61,15 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 ///
 /// Give the state a `TimeoutSeconds` all the same. Where nobody ever looks, nobody is told.
 ///
+/// # What it costs
+///
+/// To know whether somebody waits, the answer to an outcome has the whole item. An outcome that is a transaction, by
+/// [`succeed_with`](crate::Lease::succeed_with) and the like or of a task of a [batch](crate::Batch), shows nothing, and takes one
+/// `GetItem` more.
+///
 /// # Permissions
 ///
-/// `states:SendTaskSuccess` and `states:SendTaskFailure` on the state machine. AWS knows no conditions by token.
+/// `states:SendTaskSuccess` and `states:SendTaskFailure` on `*`: IAM knows no resource for a token.
 ///
 /// ```no_run
 /// # async fn example(sdk_client: aws_sdk_dynamodb::Client, config: aws_config::SdkConfig) -> Result<(), Box<dyn std::error::Error>> {

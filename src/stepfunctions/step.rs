@@ -145,7 +145,8 @@ impl Step {
         Self { within: Some(outer), ..self }
     }
 
-    /// The ARN of the execution. A redrive has the same, and each child of a Distributed Map one of its own.
+    /// The ARN of the execution. A redrive has the same, and each child of a Distributed Map one of its own. A redrive of the Map
+    /// redrives children that are Standard workflows; those that are Express it starts anew, by another ARN.
     #[must_use]
     pub fn execution(&self) -> &str {
         &self.context.execution.id
@@ -194,7 +195,7 @@ impl Step {
     }
 
     /// The name of this step for [`StartOptions::reentrant_owner`](crate::StartOptions::reentrant_owner): a retry, a redrive
-    /// and a replay of the step have it again, and no other step has it. So a step whose worker died goes on at once, without
+    /// and a replay of the step have it again, and no other step has it, within [limits](#what-it-cant-tell-apart). So a step whose worker died goes on at once, without
     /// waiting for the lease to end, and whoever else wants the task is refused until then.
     ///
     /// It is `EXECUTION#ITEM#STATE`. ITEM is empty outside of a Map; within one, it is the item's index and a hash of its key
@@ -215,6 +216,13 @@ impl Step {
     ///   refuse a smaller one.
     ///
     /// # What it can't tell apart
+    ///
+    /// An asynchronous Express workflow runs *at least* once: Step Functions may run one execution twice at the same time, and the
+    /// same step of both has one name. Neither waits for the other, and the later one takes the lock away, as above. Where that
+    /// matters, use a Standard workflow, or [`StartOptions::owner`](crate::StartOptions::owner), by which the second is refused.
+    ///
+    /// What was started anew by another ARN, such as an Express child of a Distributed Map that is redriven, has another name, and
+    /// waits for the lease of the one before to end.
     ///
     /// The context object shows the innermost Map alone. Two items of an outer Map whose inner items are equal in place and
     /// value have one name for the step; that matters only where their task has one id as well, since an owner is compared
