@@ -79,10 +79,10 @@ impl<D: Data> TrackerClient<D> {
         };
         for _ in 0..MAX_ROUNDS {
             match self.send_deletion(seen, callback.as_ref()).await.map_err(|error| error.about(id))? {
-                Written::Done(_) => return Ok(self.tell_of_deletion(seen, callback).await),
-                // The first copy of the request, whose answer was lost, has deleted it.
-                Written::Refused { item: None, repeated: true } => {
-                    return Ok(self.tell_of_deletion(seen, callback).await);
+                // Or the first copy of the request, whose answer was lost, has deleted it.
+                Written::Done(_) | Written::Refused { item: None, repeated: true } => {
+                    self.tell_of_deletion(seen, callback).await;
+                    return Ok(());
                 }
                 Written::Refused { item, .. } => match self.context.decode(id, item)? {
                     // Somebody has begun to wait for it since, which is no change of the task.
