@@ -33,6 +33,8 @@ NEEDS = {
 }
 # The children of a Distributed Map.
 CHILDREN = {"states:StartExecution", "states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"}
+# Machines that are not redriven but started again.
+STARTED_AGAIN = {"Sending"}
 # What any machine needs for its logs and traces, on everything.
 ANY = {"LogDelivery", "Traces"}
 
@@ -103,6 +105,8 @@ def check_machine(stack, name):
     stack.expect(f"what {name} may do", allowed(role), needed(definition))
     stack.complaints += [f"statelint on {name}: {complaint}" for complaint in statelint(definition)]
     check_retries(stack, name, definition)
+    if name not in STARTED_AGAIN:
+        check_redrives(stack, name, definition)
 
 
 def allowed(role):
@@ -150,6 +154,15 @@ def check_retries(stack, name, definition):
             stack.expect(f"{what} is tried again", bool(part.get("Retry")), True)
             if "dynamodb" not in part["Resource"]:
                 stack.expect(f"{what} ends", "TimeoutSeconds" in part, True)
+
+
+def check_redrives(stack, name, definition):
+    """A redrive goes on at the state that failed. So what fails is the task itself: in a Fail state, it would fail again."""
+    for part in parts(definition):
+        states = part.get("States", {})
+        for state, of in states.items():
+            ends = [catch["Next"] for catch in of.get("Catch", []) if states[catch["Next"]]["Type"] == "Fail"]
+            stack.expect(f"where {name} is redriven in vain from {state}", ends, [])
 
 
 def statelint(definition):

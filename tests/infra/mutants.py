@@ -17,9 +17,12 @@ PAYMENTS = "Resources.Payments.Properties"
 SENDING = "Resources.SendingRole.Properties.Policies.0.PolicyDocument.Statement"
 
 
-def definition(**state):
-    """A definition of one state, and of one that nothing leads to."""
-    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, **state}, "B": {"Type": "Succeed"}}
+CAUGHT = [{"ErrorEquals": ["TaskExhausted"], "Next": "B"}]
+
+
+def definition(other="Succeed", **state):
+    """A definition of one state, and of another that nothing leads to."""
+    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, **state}, "B": {"Type": other}}
     return json.dumps({"StartAt": "A", "TimeoutSeconds": 60, "States": states})
 
 
@@ -109,6 +112,7 @@ ALL = [
     Mutant("scan", FAN_OUT, "Resources.Bucket.Properties.PublicAccessBlockConfiguration", GONE, "CKV_AWS_53"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(), "statelint on Payments: No transition"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=[]), "is tried again"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition("Fail", Catch=CAUGHT), "redriven in vain from A"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.LoggingConfiguration.IncludeExecutionData", True, "what the logs of Payments"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.RoleArn", {"Fn::GetAtt": ["SendingRole", "Arn"]}, "what Payments may do"),
     Mutant("deploy", STEPS, f"{SENDING}.0.Action", ["dynamodb:*"], "what Sending may do"),

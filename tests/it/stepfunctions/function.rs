@@ -20,6 +20,9 @@ const TABLE: &str = "TRACKER_TEST_TABLE";
 /// A folder: what is to go wrong does so until there is a file `mended` in it.
 const FOLDER: &str = "TRACKER_TEST_FOLDER";
 
+/// How often a task is tried. Where it is not set, oftener than any state of the machines tries.
+pub(super) const ATTEMPTS: &str = "TRACKER_TEST_ATTEMPTS";
+
 /// The function on a table of the bed's.
 pub(super) fn on(bed: &Bed, folder: &Path) -> Function {
     let function = function(ITEM).name("step").env(TABLE, &bed.table).env(FOLDER, folder.display());
@@ -47,7 +50,9 @@ pub(super) fn mend(folder: &Path) {
 pub(crate) async fn run() -> Result<(), Error> {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let client = TrackerClient::builder(aws_sdk_dynamodb::Client::new(&config));
-    let client = client.table(std::env::var(TABLE)?).namespace("test").index(SHARDS).max_attempts(10).build()?;
+    let client = client.table(std::env::var(TABLE)?).namespace("test").index(SHARDS);
+    let attempts = std::env::var(ATTEMPTS).map_or(Ok(10), |attempts| attempts.parse())?;
+    let client = client.max_attempts(attempts).build()?;
     let key = Key::new(|input| Some(input["id"].as_str()?.to_owned()));
     let idempotency = Idempotency::builder(client).key(key).build()?;
     lambda_runtime::run(StepLayer::new(idempotency).layer(service_fn(work))).await

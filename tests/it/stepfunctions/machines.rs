@@ -21,6 +21,11 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
     vec![
         crate::test("stepfunctions::machines::an_order_is_paid_for_once", backend, an_order_is_paid_for_once),
         crate::test(
+            "stepfunctions::machines::what_is_exhausted_can_be_redriven",
+            backend,
+            what_is_exhausted_can_be_redriven,
+        ),
+        crate::test(
             "stepfunctions::machines::each_error_is_caught_by_its_name",
             backend,
             each_error_is_caught_by_its_name,
@@ -63,7 +68,26 @@ async fn an_order_is_paid_for_once(bed: Bed) {
     assert_eq!(machines.run_again(&machine, &order).await.succeeded(), paid);
     let other = machines.run_again(&machine, &json!({ "order_id": "A1", "amount": 1300 })).await;
     assert_eq!(other.failed().0, "PayloadMismatch");
-    assert_eq!(machines.entered(&other.arn).await, ["Charge", "Rejected"]);
+    assert_eq!(machines.entered(&other.arn).await, ["Charge"], "so that a redrive goes on there");
+}
+
+/// Attempts are used up. The state itself fails, so that once the task is redriven, and then the execution, it is done.
+async fn what_is_exhausted_can_be_redriven(bed: Bed) {
+    let folder = tempfile::tempdir().unwrap();
+    let function = function::on(&bed, folder.path()).env(function::ATTEMPTS, 3).deploy();
+    let machines = StateMachines::new(&bed, [&function]);
+    let machine = machines.create(&charge()).await;
+    let failed = machines.run_again(&machine, &json!({ "id": "A1", "what": "fail" })).await;
+    assert_eq!(failed.failed().0, "TaskExhausted");
+    assert_eq!(machines.entered(&failed.arn).await, ["Charge"]);
+    function::mend(folder.path());
+    assert_eq!(machines.redrive(&failed).await.failed().0, "TaskExhausted", "nobody has said that it may be tried again");
+    let client = client(&bed, "test");
+    let record = client.load("A1").await.unwrap().unwrap();
+    assert_eq!((record.status, record.attempts), (Status::Exhausted, 3));
+    client.redrive(&record).await.unwrap();
+    assert_eq!(machines.redrive(&failed).await.succeeded(), json!({ "done": "A1" }));
+    assert_eq!(function::effects(&function), ["A1"]);
 }
 
 /// A function that fails by each name in turn: the machine's `Catch` goes by it, whatever it does with it.
