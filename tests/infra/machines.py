@@ -25,6 +25,7 @@ NEEDS = {
     "states:::sqs:sendMessage": {"sqs:SendMessage"},
     "states:::dynamodb:updateItem": {"dynamodb:UpdateItem"},
     "states:::dynamodb:getItem": {"dynamodb:GetItem"},
+    "states:::aws-sdk:sfn:describeMapRun": {"states:DescribeMapRun"},
     "states:::s3:getObject": {"s3:GetObject"},
     # Results that are too large for one request are written in parts.
     "states:::s3:putObject": {"s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"},

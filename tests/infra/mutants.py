@@ -14,6 +14,7 @@ MAPPING = "Resources.FunctionMessages.Properties"
 WORKER = "Resources.WorkerPolicy.Properties.PolicyDocument.Statement"
 ALARM = "Resources.MessagesDead"
 PAYMENTS = "Resources.Payments.Properties"
+CHILDREN = "Resources.ChildrenPolicy.Properties.PolicyDocument.Statement"
 SENDING = "Resources.SendingRole.Properties.Policies.0.PolicyDocument.Statement"
 
 
@@ -118,6 +119,7 @@ ALL = [
     Mutant("deploy", STEPS, f"{SENDING}.0.Action", ["dynamodb:*"], "what Sending may do"),
     Mutant("deploy", STEPS, f"{SENDING}.1.Resource", "*", "what Sending may do"),
     Mutant("deploy", FAN_OUT, "Resources.ChildrenPolicy", GONE, "what FanOut may do"),
+    Mutant("deploy", FAN_OUT, f"{CHILDREN}.2", GONE, "what FanOut may do"),
     Mutant("deploy", FAN_OUT, "Resources.Summary.Properties.Environment", GONE, "the table of Summary"),
     Mutant("alarms", STEPS, "Resources.PackingFails.Properties.MetricName", "ExecutionsAborted", "PackingFails watches"),
     Mutant("alarms", FAN_OUT, "Resources.FanOutLate", GONE, "FanOutLate watches"),

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::port::{answers, free_port};
 
-const HELP: &str = "DynamoDB Local is not here, and tests/dynamodb-local can't get it. Mend what it says, or give it in another way:
+const HELP: &str =
+    "DynamoDB Local is not here, and tests/dynamodb-local can't get it. Mend what it says, or give it in another way:
   DYNAMODB_LOCAL_DIR=DIR                 a folder with DynamoDBLocal.jar, and java on the PATH
   DYNAMODB_LOCAL_ENDPOINT=http://…       one that runs already
   docker                                 with an engine that runs, and no Java: the image is used

@@ -81,7 +81,11 @@ async fn what_is_exhausted_can_be_redriven(bed: Bed) {
     assert_eq!(failed.failed().0, "TaskExhausted");
     assert_eq!(machines.entered(&failed.arn).await, ["Charge"]);
     function::mend(folder.path());
-    assert_eq!(machines.redrive(&failed).await.failed().0, "TaskExhausted", "nobody has said that it may be tried again");
+    assert_eq!(
+        machines.redrive(&failed).await.failed().0,
+        "TaskExhausted",
+        "nobody has said that it may be tried again"
+    );
     let client = client(&bed, "test");
     let record = client.load("A1").await.unwrap().unwrap();
     assert_eq!((record.status, record.attempts), (Status::Exhausted, 3));
