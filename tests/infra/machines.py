@@ -106,6 +106,8 @@ def check_machine(stack, name):
     stack.expect(f"what {name} may do", allowed(role), needed(definition))
     stack.complaints += [f"statelint on {name}: {complaint}" for complaint in statelint(definition)]
     check_retries(stack, name, definition)
+    check_patience(stack, name, definition)
+    check_lease(stack, name, definition)
     if name not in STARTED_AGAIN:
         check_redrives(stack, name, definition)
 
@@ -155,6 +157,37 @@ def check_retries(stack, name, definition):
             stack.expect(f"{what} is tried again", bool(part.get("Retry")), True)
             if "dynamodb" not in part["Resource"]:
                 stack.expect(f"{what} ends", "TimeoutSeconds" in part, True)
+
+
+def check_patience(stack, name, definition):
+    """Who finds a lock waits at least as long as whoever has it may work."""
+    for part in parts(definition):
+        for retry in part.get("Retry", []):
+            if "TaskLocked" in retry["ErrorEquals"]:
+                # Of a delay at random, half is to be expected.
+                waits = sum(delays(retry)) / (2 if retry.get("JitterStrategy") == "FULL" else 1)
+                stack.expect(f"{name} waits out a lock", waits >= part["TimeoutSeconds"], True)
+
+
+def check_lease(stack, name, definition):
+    """What is done between a start without code and its end is over before the lease is."""
+    for lease in re.findall(r"\$millis\(\) \+ (\d+)\) %\}", json.dumps(find(definition, ":expires"))):
+        for part in parts(definition):
+            if part.get("Type") == "Task" and "dynamodb" not in part["Resource"]:
+                tries = 1 + sum(retry["MaxAttempts"] for retry in part["Retry"])
+                waits = sum(sum(delays(retry)) for retry in part["Retry"])
+                longest = tries * part.get("TimeoutSeconds", 0) + waits
+                stack.expect(f"{name} works within its lease", longest < int(lease) / 1000, True)
+
+
+def find(definition, name):
+    return [part[name] for part in parts(definition) if name in part]
+
+
+def delays(retry):
+    """The longest delays before the tries that a Retry allows, in seconds."""
+    first, rate, most = retry.get("IntervalSeconds", 1), retry.get("BackoffRate", 2.0), retry.get("MaxDelaySeconds", 31_622_400)
+    return [min(first * rate**number, most) for number in range(retry.get("MaxAttempts", 3))]
 
 
 def check_redrives(stack, name, definition):

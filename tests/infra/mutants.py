@@ -18,12 +18,14 @@ CHILDREN = "Resources.ChildrenPolicy.Properties.PolicyDocument.Statement"
 SENDING = "Resources.SendingRole.Properties.Policies.0.PolicyDocument.Statement"
 
 
+IMPATIENT = [{"ErrorEquals": ["TaskLocked"], "IntervalSeconds": 1, "MaxAttempts": 3}]
+LEASE = {"Payload": {":expires": {"N": "{% $string($millis() + 7000) %}"}}}
 CAUGHT = [{"ErrorEquals": ["TaskExhausted"], "Next": "B"}]
 
 
 def definition(other="Succeed", **state):
     """A definition of one state, and of another that nothing leads to."""
-    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, **state}, "B": {"Type": other}}
+    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 9, "End": True, **state}, "B": {"Type": other}}
     return json.dumps({"StartAt": "A", "TimeoutSeconds": 60, "States": states})
 
 
@@ -114,6 +116,8 @@ ALL = [
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(), "statelint on Payments: No transition"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=[]), "is tried again"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition("Fail", Catch=CAUGHT), "redriven in vain from A"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=IMPATIENT), "waits out a lock"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=IMPATIENT, Parameters=LEASE), "works within its lease"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.LoggingConfiguration.IncludeExecutionData", True, "what the logs of Payments"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.RoleArn", {"Fn::GetAtt": ["SendingRole", "Arn"]}, "what Payments may do"),
     Mutant("deploy", STEPS, f"{SENDING}.0.Action", ["dynamodb:*"], "what Sending may do"),

@@ -185,7 +185,9 @@ const KINDS: [IdempotencyErrorKind; 16] = [
 async fn each_error_is_retried_or_caught(_: Bed) {
     let fan_out = [("Function", "step"), ("Summary", "summary"), ("Bucket", "bucket")];
     let fan_out = Template::fan_out().definition("FanOut", &fan_out);
-    for state in [&charge()["States"]["Charge"], &fan_out["States"]["Items"]["ItemProcessor"]["States"]["Charge"]] {
+    let packing = Template::step_functions().definition("Packing", &[("Activity", "activity")]);
+    let in_map = &fan_out["States"]["Items"]["ItemProcessor"]["States"]["Charge"];
+    for state in [&charge()["States"]["Charge"], in_map, &packing["States"]["Pack"]] {
         let named: BTreeSet<_> = state["Retry"].as_array().unwrap().iter().flat_map(names).collect();
         for kind in KINDS {
             assert!(named.contains(kind.name()), "{}", kind.name());
