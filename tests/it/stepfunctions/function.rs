@@ -1,6 +1,7 @@
 //! A step for the tests, which does what its input says. It is a copy of the tests' own program.
 
 use std::path::Path;
+use std::time::Duration;
 
 use dynamo_tracker::lambda::{Idempotency, Key};
 use dynamo_tracker::stepfunctions::{StepEvent, StepLayer};
@@ -54,7 +55,8 @@ pub(crate) async fn run() -> Result<(), Error> {
     let attempts = std::env::var(ATTEMPTS).map_or(Ok(10), |attempts| attempts.parse())?;
     let client = client.max_attempts(attempts).build()?;
     let key = Key::new(|input| Some(input["id"].as_str()?.to_owned()));
-    let idempotency = Idempotency::builder(client).key(key).build()?;
+    let what = Key::new(|input| Some(input["what"].as_str()?.to_owned()));
+    let idempotency = Idempotency::builder(client).key(key).validate(what).build()?;
     lambda_runtime::run(StepLayer::new(idempotency).layer(service_fn(work))).await
 }
 
@@ -80,6 +82,9 @@ async fn work(event: LambdaEvent<StepEvent<Item>>) -> Result<Value, WorkError> {
             // The whole process, as a loop without an end would.
             std::thread::park();
         },
+        "wait" => until_told(&folder, &id).await,
+        // More than a record has room for.
+        "large" => return Ok(json!({ "done": id, "large": "x".repeat(500_000) })),
         name if name.starts_with("as ") => {
             return Err(WorkError::from_parts(name[3..].to_owned(), "it fails as it is told", None));
         }
@@ -87,6 +92,17 @@ async fn work(event: LambdaEvent<StepEvent<Item>>) -> Result<Value, WorkError> {
         _ => println!("effect {id}"),
     }
     Ok(json!({ "done": id }))
+}
+
+/// Lets the function that waits with this id go on.
+pub(super) fn tell(folder: &Path, id: &str) {
+    std::fs::write(folder.join(format!("told-{id}")), "").unwrap();
+}
+
+async fn until_told(folder: &str, id: &str) {
+    while !Path::new(folder).join(format!("told-{id}")).exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// As `kill -9` would.

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::definition::Template;
 use super::function;
+use crate::bed::http::Fault;
 use crate::bed::lambda::{Deployed, Function};
+use crate::bed::proxy::Proxy;
 use crate::bed::stepfunctions::StateMachines;
 use crate::bed::{Backend, Bed, SHARDS, example, sdk_config};
 
@@ -29,6 +31,11 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
             "stepfunctions::machines::each_error_is_caught_by_its_name",
             backend,
             each_error_is_caught_by_its_name,
+        ),
+        crate::test(
+            "stepfunctions::machines::each_mishap_is_caught_by_its_name",
+            backend,
+            each_mishap_is_caught_by_its_name,
         ),
         crate::test("stepfunctions::machines::each_name_leads_to_its_state", backend, each_name_leads_to_its_state),
         crate::test(
@@ -100,9 +107,21 @@ async fn each_error_is_caught_by_its_name(bed: Bed) {
     let function = function::on(&bed, folder.path()).deploy();
     let machines = StateMachines::new(&bed, [&function]);
     let client = client(&bed, "test");
-    let names = ["TaskLocked", "TaskExhausted", "TaskIgnored", "TaskNotDue", "MissingKey", "InvalidEvent", "Paper.Jam"];
+    let names = [
+        "TaskLocked",
+        "TaskExhausted",
+        "TaskIgnored",
+        "TaskNotDue",
+        "MissingKey",
+        "InvalidEvent",
+        "PayloadMismatch",
+        "States.DataLimitExceeded",
+        "ResponseNotKept",
+        "Paper.Jam",
+    ];
     let machine = machines.create(&catching(&names)).await;
 
+    machines.run_again(&machine, &json!({ "id": "paid", "what": "pay" })).await.succeeded();
     let held = client.start("held").await.unwrap();
     let later = WorkError::from("no").after(Duration::from_secs(3600));
     client.start("late").await.unwrap().fail(later).await.unwrap();
@@ -117,12 +136,46 @@ async fn each_error_is_caught_by_its_name(bed: Bed) {
         (json!({ "id": "ignored", "what": "pay" }), "TaskIgnored"),
         (json!({ "id": "late", "what": "pay" }), "TaskNotDue"),
         (json!({ "id": null, "what": "pay" }), "InvalidEvent"),
+        (json!({ "id": "", "what": "pay" }), "MissingKey"),
         (json!({ "id": "fails", "what": "fail" }), "Paper.Jam"),
+        (json!({ "id": "paid", "what": "another" }), "PayloadMismatch"),
+        (json!({ "id": "large", "what": "large" }), "States.DataLimitExceeded"),
+        (json!({ "id": "large", "what": "large" }), "ResponseNotKept"),
     ] {
         let execution = machines.run_again(&machine, &input).await;
         assert_eq!(machines.entered(&execution.arn).await, ["Work", name], "{execution:?}");
     }
     assert_eq!(held.attempt(), 1);
+}
+
+/// The same of what befalls a function while it works: its lock is taken off, and DynamoDB fails before the start, and denies all
+/// after it.
+async fn each_mishap_is_caught_by_its_name(bed: Bed) {
+    let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::before(&bed.endpoint).await);
+    let function = function::on(&bed, folder.path()).env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    let function = function.timeout(Duration::from_secs(6)).deploy();
+    let machines = StateMachines::new(&bed, [&function]);
+    let machine = machines.create(&catching(&["LeaseLost", "StoreUnavailable", "OutcomeNotRecorded"])).await;
+    let client = client(&bed, "test");
+
+    let execution = machines.start(&machine, &json!({ "id": "lost", "what": "wait" })).await;
+    while function::begun(&function) == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.unlock(&client.load("lost").await.unwrap().unwrap()).await.unwrap();
+    function::tell(folder.path(), "lost");
+    machines.wait(&execution).await;
+    assert_eq!(machines.entered(&execution).await, ["Work", "LeaseLost"]);
+
+    for (id, first, then, name) in [
+        ("down", vec![], Fault::Failed, "StoreUnavailable"),
+        ("denied", vec![Fault::None], Fault::Denied, "OutcomeNotRecorded"),
+    ] {
+        proxy.plan(first.into_iter().chain(std::iter::repeat_n(then, 1000)));
+        let execution = machines.run_again(&machine, &json!({ "id": id, "what": "pay" })).await;
+        assert_eq!(machines.entered(&execution.arn).await, ["Work", name], "{execution:?}");
+    }
+    assert_eq!(function::effects(&function), ["denied"]);
 }
 
 /// A state that goes to the state of the error's name.
