@@ -18,7 +18,7 @@ use dynamo_tracker::embedded::Embedded;
 pub(crate) enum Backend {
     /// In this process.
     Embedded,
-    /// In a process of its own: AWS's DynamoDB Local. `tests/run` gets it.
+    /// In a process of its own: AWS's DynamoDB Local. `tests/dynamodb-local` gets it.
     Local,
 }
 

@@ -8,7 +8,7 @@
 //! nothing: it returns a small piece of JSON, which is kept and given again. What each answers is looked at, and how often the work
 //! was run. A ratio is the median of the rounds' own ratios, so that it holds while the machine does other things.
 //!
-//! Needs DynamoDB Local, which `tests/run` gets, and python3, node and npm; the packages are got by `benches/peers/get`.
+//! Needs DynamoDB Local, which `tests/dynamodb-local` gets, and python3, node and npm; the packages are got by `benches/peers/get`.
 
 #[path = "../backend/mod.rs"]
 mod backend;

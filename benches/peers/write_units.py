@@ -2,7 +2,7 @@
 
     $(benches/peers/get)/venv/bin/python benches/peers/write_units.py
 
-DynamoDB Local is what tests/run has got, or the one that DYNAMODB_LOCAL_ENDPOINT names.
+DynamoDB Local is what tests/dynamodb-local has got, or the one that DYNAMODB_LOCAL_ENDPOINT names.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def wait_for(port, server):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.1)
-    sys.exit("DynamoDB Local does not start; tests/run gets it")
+    sys.exit("DynamoDB Local does not start; tests/dynamodb-local gets it")
 
 
 def count_units():

@@ -44,7 +44,9 @@ const REFUSED: &str = "DynamoDB.ConditionalCheckFailedException";
 /// ```
 ///
 /// The lock is taken in the name of execution, state and Map item. So a retry of the state, by its own `Retry` or a redrive, has the
-/// task again at once, although its answer was lost, and any other execution is refused until the lease ends.
+/// task again at once, although its answer was lost, as long as it has attempts left; any other execution is refused until the lease
+/// ends. Two that bear one name would both have the task: items of the same index in Maps within Maps, unless
+/// [`within`](Self::within) tells them apart, and runs of an asynchronous Express workflow, which Step Functions may start twice.
 ///
 /// # What one request can't do
 ///
@@ -55,6 +57,8 @@ const REFUSED: &str = "DynamoDB.ConditionalCheckFailedException";
 /// * begin a record anew whose [retention](crate::TrackerClientBuilder::retention) is over: it is refused until DynamoDB has deleted
 ///   it, which takes up to some days;
 /// * mark a task exhausted whose last attempt was abandoned: it is refused, and the next client that looks does that;
+/// * take its last attempt again, when the answer was lost and the write was in: the retry counts as one more, of which none is left, so it
+///   is refused, and the lease ends with nothing done. With [one attempt](Self::max_attempts), any lost answer comes to that;
 /// * know its own outcome again when the answer was lost and the write was in: the retry is refused, though `last_lock` of the item is
 ///   the lock that was held;
 /// * take a task that counts in a [`Batch`](crate::Batch), since its end is counted in a transaction: it is refused;
@@ -81,6 +85,7 @@ pub struct Fragment {
     retention: Option<Duration>,
     index: Option<Index>,
     fatal: bool,
+    within: Option<String>,
     next: Option<String>,
     otherwise: Option<String>,
 }
@@ -100,6 +105,7 @@ impl Fragment {
             retention: None,
             index: None,
             fatal: false,
+            within: None,
             next: None,
             otherwise: None,
         }
@@ -114,6 +120,21 @@ impl Fragment {
     /// that led there. `$states.input.error.Error` and `$states.input.error.Cause` by default.
     pub fn error(self, error: impl Into<String>, cause: impl Into<String>) -> Self {
         Self { error: error.into(), cause: cause.into(), ..self }
+    }
+
+    /// Where the state is, in JSONata, beside execution, state and Map item: in a Map within a Map, what tells the items of the outer one
+    /// apart, such as a variable assigned there. Nothing by default.
+    ///
+    /// ```
+    /// use dynamo_tracker::stepfunctions::Fragment;
+    ///
+    /// let state = Fragment::new("tasks", "orders").within("$outer_index").start()?;
+    /// let owner = state["Arguments"]["ExpressionAttributeValues"][":owner"]["S"].as_str();
+    /// assert!(owner.unwrap().ends_with("& '#' & $states.context.State.Name & '#' & $string($outer_index) %}"));
+    /// # Ok::<(), dynamo_tracker::Error>(())
+    /// ```
+    pub fn within(self, expression: impl Into<String>) -> Self {
+        Self { within: Some(expression.into()), ..self }
     }
 
     /// How long others are kept away. 900 seconds by default.
@@ -165,7 +186,8 @@ impl Fragment {
     pub fn start(&self) -> Result<Value, Error> {
         self.check()?;
         let mut arguments = self.arguments(&self.acquire(&Sample::default()))?;
-        arguments["ReturnValues"] = json!("ALL_NEW");
+        // Not all of the item: the history of an execution would have the task's data, and the token of a state that waits for it.
+        arguments["ReturnValues"] = json!("UPDATED_NEW");
         let attribute = |name: &str, kind: &str| format!("$states.result.Attributes.{name}.{kind}");
         let number = |name: &str| expression(&format!("$number({})", attribute(name, "N")));
         let variable = json!({
@@ -173,7 +195,6 @@ impl Fragment {
             "attempts": number(attr::ATTEMPTS),
             "max_attempts": number(attr::MAX_ATTEMPTS),
             "generation": number(attr::GENERATION),
-            // Without one, it is no error but an empty list.
             "errors": expression(&format!("[{}]", attribute(attr::ERRORS, "L"))),
         });
         let mut state = self.state(arguments);
@@ -270,7 +291,7 @@ impl Fragment {
         Ok(match placeholder {
             ":token" => json!({ "S": expression("$uuid()") }),
             ":lock" => json!({ "S": expression(&format!("${VARIABLE}.lock")) }),
-            ":owner" => json!({ "S": expression(OWNER) }),
+            ":owner" => json!({ "S": expression(&self.owner()) }),
             ":now" => number("$millis()".to_owned()),
             ":expires" => number(format!("$millis() + {lease}")),
             // What is due at once stands the skew before now, so that it is due by every clock.
@@ -279,10 +300,18 @@ impl Fragment {
                 let kept = self.retention.unwrap_or_default().as_millis();
                 number(format!("$ceil(($millis() + {kept}) / 1000)"))
             }
+            ":none" => json!({ "L": [] }),
             ":errors" => json!({ "L": expression(&self.errors()) }),
             ":shard" => json!({ "S": expression(&self.shard(sample)?) }),
             _ => constant(sample)?,
         })
+    }
+
+    fn owner(&self) -> String {
+        match &self.within {
+            Some(within) => format!("{OWNER} & '#' & $string({within})"),
+            None => OWNER.to_owned(),
+        }
     }
 
     /// Any shard of the partition that the sample is in.
@@ -320,7 +349,10 @@ impl Fragment {
             indexed: self.index.is_some(),
         };
         let update = write::acquire(&Acquire::new(&options, sample.token, terms), &sample.id(self), &self.codec());
-        write::uncounted(update)
+        let mut update = write::uncounted(update);
+        // As they are, so that they are among what is returned.
+        update.value(":none", AttributeValue::L(Vec::new())).set("errors = if_not_exists(errors, :none)");
+        update
     }
 
     /// The client's own request of an outcome.
@@ -437,7 +469,7 @@ mod tests {
         }
     }
 
-    /// The text of the requests is a client's own.
+    /// The text of the requests is a client's own, but that the start asks for the errors too.
     #[test]
     fn the_requests_are_those_of_a_client() {
         let id = TaskId::new("orders", "A1").unwrap();
@@ -452,7 +484,8 @@ mod tests {
                 indexed: codec.index.is_some(),
             };
             let options = StartOptions::new().reentrant_owner("somebody");
-            let start = write::acquire(&Acquire::new(&options, LockToken::random(), terms), &id, &codec);
+            let mut start = write::acquire(&Acquire::new(&options, LockToken::random(), terms), &id, &codec);
+            start.value(":none", AttributeValue::L(Vec::new())).set("errors = if_not_exists(errors, :none)");
             let ours = fragment.start().unwrap()["Arguments"].clone();
             let condition = format!("{} AND attribute_not_exists(#batch)", start.condition);
             assert_eq!(ours["ConditionExpression"], condition);
@@ -460,6 +493,28 @@ mod tests {
             let values: Vec<_> = ours["ExpressionAttributeValues"].as_object().unwrap().keys().cloned().collect();
             assert_eq!(values, sorted(&start.values).into_keys().cloned().collect::<Vec<_>>());
         }
+    }
+
+    /// To the letter: an interpreter on the same clock does not see a second too many.
+    #[test]
+    fn times_and_shards_are_a_clients() {
+        let fragment =
+            Fragment::new("tasks", "orders").lease(Duration::from_secs(30)).skew(Duration::from_secs(2)).index(8);
+        let fragment = fragment.retention(Duration::from_secs(60));
+        let value = |state: Value, name: &str, kind: &str| {
+            state["Arguments"]["ExpressionAttributeValues"][name][kind].as_str().unwrap().to_owned()
+        };
+        let start = fragment.start().unwrap();
+        assert_eq!(value(start.clone(), ":now", "N"), "{% $string($millis()) %}");
+        assert_eq!(value(start.clone(), ":expires", "N"), "{% $string($millis() + 30000) %}");
+        assert_eq!(value(start.clone(), ":ran_out", "N"), "{% $string($millis() - 2000) %}");
+        let shard = |partition| format!("{{% '{partition}#' & $formatInteger($floor($random() * 8), '00') %}}");
+        assert_eq!(value(start, ":shard", "S"), shard("orders#10"));
+        let succeed = fragment.succeed().unwrap();
+        assert_eq!(value(succeed, ":expire_at", "N"), "{% $string($ceil(($millis() + 60000) / 1000)) %}");
+        let fail = fragment.clone().fatal().fail().unwrap();
+        assert_eq!(value(fail.clone(), ":due_time", "N"), "{% $string($millis() - 2000) %}");
+        assert_eq!(value(fail, ":shard", "S"), shard("orders#30"));
     }
 
     #[test]

@@ -118,8 +118,10 @@ def main():
     survivors = surviving_mutants() + terraform.surviving_mutants()
     if survivors:
         raise SystemExit("these are not found:\n" + "\n".join(survivors))
-    broken = len(mutants.ALL) + len(mutants.MODULE)
+    broken = len(mutants.ALL) + len(terraform.broken())
     print(f"infra: {len(templates.ALL)} templates and a module are as they should be, and {broken} broken ones were found")
+    for old, _, finds in set(mutants.MODULE) - set(terraform.broken()):
+        print(f"infra: NOT CHECKED: whether a module where {old.strip()!r} is changed {finds}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ NEEDS = {
     "states:::sqs:sendMessage": {"sqs:SendMessage"},
     "states:::dynamodb:updateItem": {"dynamodb:UpdateItem"},
     "states:::dynamodb:getItem": {"dynamodb:GetItem"},
+    "states:::aws-sdk:sfn:describeMapRun": {"states:DescribeMapRun"},
     "states:::s3:getObject": {"s3:GetObject"},
     # Results that are too large for one request are written in parts.
     "states:::s3:putObject": {"s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"},
@@ -33,6 +34,8 @@ NEEDS = {
 }
 # The children of a Distributed Map.
 CHILDREN = {"states:StartExecution", "states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"}
+# Machines that are not redriven but started again.
+STARTED_AGAIN = {"Sending"}
 # What any machine needs for its logs and traces, on everything.
 ANY = {"LogDelivery", "Traces"}
 
@@ -103,6 +106,10 @@ def check_machine(stack, name):
     stack.expect(f"what {name} may do", allowed(role), needed(definition))
     stack.complaints += [f"statelint on {name}: {complaint}" for complaint in statelint(definition)]
     check_retries(stack, name, definition)
+    check_patience(stack, name, definition)
+    check_lease(stack, name, definition)
+    if name not in STARTED_AGAIN:
+        check_redrives(stack, name, definition)
 
 
 def allowed(role):
@@ -150,6 +157,46 @@ def check_retries(stack, name, definition):
             stack.expect(f"{what} is tried again", bool(part.get("Retry")), True)
             if "dynamodb" not in part["Resource"]:
                 stack.expect(f"{what} ends", "TimeoutSeconds" in part, True)
+
+
+def check_patience(stack, name, definition):
+    """Who finds a lock waits at least as long as whoever has it may work."""
+    for part in parts(definition):
+        for retry in part.get("Retry", []):
+            if "TaskLocked" in retry["ErrorEquals"]:
+                # Of a delay at random, half is to be expected.
+                waits = sum(delays(retry)) / (2 if retry.get("JitterStrategy") == "FULL" else 1)
+                stack.expect(f"{name} waits out a lock", waits >= part["TimeoutSeconds"], True)
+
+
+def check_lease(stack, name, definition):
+    """What is done between a start without code and its end is over before the lease is."""
+    for lease in re.findall(r"\$millis\(\) \+ (\d+)\) %\}", json.dumps(find(definition, ":expires"))):
+        for part in parts(definition):
+            if part.get("Type") == "Task" and "dynamodb" not in part["Resource"]:
+                tries = 1 + sum(retry["MaxAttempts"] for retry in part["Retry"])
+                waits = sum(sum(delays(retry)) for retry in part["Retry"])
+                longest = tries * part.get("TimeoutSeconds", 0) + waits
+                stack.expect(f"{name} works within its lease", longest < int(lease) / 1000, True)
+
+
+def find(definition, name):
+    return [part[name] for part in parts(definition) if name in part]
+
+
+def delays(retry):
+    """The longest delays before the tries that a Retry allows, in seconds."""
+    first, rate, most = retry.get("IntervalSeconds", 1), retry.get("BackoffRate", 2.0), retry.get("MaxDelaySeconds", 31_622_400)
+    return [min(first * rate**number, most) for number in range(retry.get("MaxAttempts", 3))]
+
+
+def check_redrives(stack, name, definition):
+    """A redrive goes on at the state that failed. So what fails is the task itself: in a Fail state, it would fail again."""
+    for part in parts(definition):
+        states = part.get("States", {})
+        for state, of in states.items():
+            ends = [catch["Next"] for catch in of.get("Catch", []) if states[catch["Next"]]["Type"] == "Fail"]
+            stack.expect(f"where {name} is redriven in vain from {state}", ends, [])
 
 
 def statelint(definition):

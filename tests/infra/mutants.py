@@ -14,12 +14,18 @@ MAPPING = "Resources.FunctionMessages.Properties"
 WORKER = "Resources.WorkerPolicy.Properties.PolicyDocument.Statement"
 ALARM = "Resources.MessagesDead"
 PAYMENTS = "Resources.Payments.Properties"
+CHILDREN = "Resources.ChildrenPolicy.Properties.PolicyDocument.Statement"
 SENDING = "Resources.SendingRole.Properties.Policies.0.PolicyDocument.Statement"
 
 
-def definition(**state):
-    """A definition of one state, and of one that nothing leads to."""
-    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, **state}, "B": {"Type": "Succeed"}}
+IMPATIENT = [{"ErrorEquals": ["TaskLocked"], "IntervalSeconds": 1, "MaxAttempts": 3}]
+LEASE = {"Payload": {":expires": {"N": "{% $string($millis() + 7000) %}"}}}
+CAUGHT = [{"ErrorEquals": ["TaskExhausted"], "Next": "B"}]
+
+
+def definition(other="Succeed", **state):
+    """A definition of one state, and of another that nothing leads to."""
+    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 9, "End": True, **state}, "B": {"Type": other}}
     return json.dumps({"StartAt": "A", "TimeoutSeconds": 60, "States": states})
 
 
@@ -109,11 +115,15 @@ ALL = [
     Mutant("scan", FAN_OUT, "Resources.Bucket.Properties.PublicAccessBlockConfiguration", GONE, "CKV_AWS_53"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(), "statelint on Payments: No transition"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=[]), "is tried again"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition("Fail", Catch=CAUGHT), "redriven in vain from A"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=IMPATIENT), "waits out a lock"),
+    Mutant("deploy", STEPS, f"{PAYMENTS}.DefinitionString", definition(Retry=IMPATIENT, Parameters=LEASE), "works within its lease"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.LoggingConfiguration.IncludeExecutionData", True, "what the logs of Payments"),
     Mutant("deploy", STEPS, f"{PAYMENTS}.RoleArn", {"Fn::GetAtt": ["SendingRole", "Arn"]}, "what Payments may do"),
     Mutant("deploy", STEPS, f"{SENDING}.0.Action", ["dynamodb:*"], "what Sending may do"),
     Mutant("deploy", STEPS, f"{SENDING}.1.Resource", "*", "what Sending may do"),
     Mutant("deploy", FAN_OUT, "Resources.ChildrenPolicy", GONE, "what FanOut may do"),
+    Mutant("deploy", FAN_OUT, f"{CHILDREN}.2", GONE, "what FanOut may do"),
     Mutant("deploy", FAN_OUT, "Resources.Summary.Properties.Environment", GONE, "the table of Summary"),
     Mutant("alarms", STEPS, "Resources.PackingFails.Properties.MetricName", "ExecutionsAborted", "PackingFails watches"),
     Mutant("alarms", FAN_OUT, "Resources.FanOutLate", GONE, "FanOutLate watches"),

@@ -33,6 +33,9 @@ pub(crate) enum Asl {
         /// How often the task is tried before it is exhausted
         #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
         max_attempts: u32,
+        /// In a Map within a Map: what tells the items of the outer one apart, in JSONata
+        #[arg(long, value_name = "JSONATA")]
+        within: Option<String>,
     },
     /// The state that records that the task is done
     Succeed {
@@ -90,7 +93,8 @@ fn state(global: &Global, asl: &Asl) -> Result<serde_json::Value, Failure> {
     let fragment = Fragment::new(table, namespace);
     let fragment = if global.shards > 0 { fragment.index(global.shards) } else { fragment };
     Ok(match asl {
-        Asl::Start { options, lease, max_attempts } => {
+        Asl::Start { options, lease, max_attempts, within } => {
+            let fragment = within.iter().fold(fragment, |fragment, within| fragment.within(within));
             options.apply(fragment).lease(*lease).max_attempts(*max_attempts).start()?
         }
         Asl::Succeed { options, retention: None } => options.apply(fragment).succeed()?,

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::port::{answers, free_port};
 
-const HELP: &str = "DynamoDB Local is not here. One of these gives it:
-  tests/run                              gets it (and Java) into target/dynamodb-local, then runs all tests
+const HELP: &str =
+    "DynamoDB Local is not here, and tests/dynamodb-local can't get it. Mend what it says, or give it in another way:
   DYNAMODB_LOCAL_DIR=DIR                 a folder with DynamoDBLocal.jar, and java on the PATH
   DYNAMODB_LOCAL_ENDPOINT=http://…       one that runs already
-  docker                                 with an engine that runs: the image is used
+  docker                                 with an engine that runs, and no Java: the image is used
 or ask for less: TRACKER_TEST_BACKEND=embedded";
 
 /// How long a start may take. It is about a second, and more on a machine that is busy.
@@ -59,21 +59,31 @@ pub(crate) struct Server {
     _watchdog: Option<Child>,
 }
 
+/// Docker's where that runs and Java does not, so that nothing is installed; else the jar.
 fn start() -> Result<Server, String> {
-    if let (Some(folder), true) = (folder(), runs("java", &["-version"])) {
-        return start_jar(&folder);
-    }
-    if runs("docker", &["info"]) {
+    if !runs("java", &["-version"]) && runs("docker", &["info"]) {
         return start_docker();
     }
-    Err(HELP.to_owned())
+    match folder() {
+        Ok(folder) => start_jar(&folder),
+        Err(_) if runs("docker", &["info"]) => start_docker(),
+        Err(words) => Err(format!("{HELP}\n{words}")),
+    }
 }
 
-/// The folder with the jar: the one that the user names, or what `tests/run` got.
-fn folder() -> Option<PathBuf> {
-    let named = std::env::var_os("DYNAMODB_LOCAL_DIR").map(PathBuf::from);
-    let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dynamodb-local/current");
-    named.into_iter().chain([got]).find(|folder| folder.join("DynamoDBLocal.jar").exists())
+/// The folder with the jar: the one that the user names, or where the first call on a machine puts it. After that, the script only
+/// looks whether it is there.
+fn folder() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let got = Command::new(root.join("tests/dynamodb-local")).stdin(Stdio::null()).output();
+    let got = got.map_err(|error| format!("can't run tests/dynamodb-local: {error}"))?;
+    let named = std::env::var_os("DYNAMODB_LOCAL_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| root.join("target/dynamodb-local/current"));
+    match got.status.success() {
+        true if folder.join("DynamoDBLocal.jar").exists() => Ok(folder),
+        true => Err(format!("there is no DynamoDBLocal.jar in {}", folder.display())),
+        false => Err(String::from_utf8_lossy(&got.stderr).into_owned()),
+    }
 }
 
 fn runs(program: &str, arguments: &[&str]) -> bool {

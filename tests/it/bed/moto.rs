@@ -40,8 +40,8 @@ fn python() -> Result<PathBuf, String> {
     let got = Command::new(root.join("tests/moto")).stdin(Stdio::null()).output();
     let got = got.map_err(|error| format!("can't run tests/moto: {error}"))?;
     let words = String::from_utf8_lossy(&got.stderr);
-    let help = "moto is not here, and tests/moto can't get it. It needs python3 with its module venv, which \
-                tests/run installs; or ask for less: TRACKER_TEST_BACKEND=embedded";
+    let help = "moto is not here, and tests/moto can't get it. Mend what it says, or ask for less: \
+                TRACKER_TEST_BACKEND=embedded";
     let python = root.join("target/moto/current/bin/python");
     if got.status.success() { Ok(python) } else { Err(format!("{help}\n{words}")) }
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::bed::Bed;
 
-const HELP: &str = "Powertools for Python is not here, and could not be got. tests/run gets it, and what it needs: python3 \
-                    with venv and pip, and a package index that they reach";
+const HELP: &str = "Powertools for Python is not here, and could not be got. It needs python3 with venv and pip, and a \
+                    package index that they reach";
 
 /// The Python that has Powertools. The first call makes its environment, where nobody has.
 fn python() -> &'static str {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use dynamo_tracker::protocol::{Acquire, Terms};
 use dynamo_tracker::stepfunctions::Fragment;
-use dynamo_tracker::{LockToken, StartOptions, Status, TaskId, Tracker, TrackerClient};
+use dynamo_tracker::{LockToken, NewTask, StartOptions, Status, TaskId, Tracker, TrackerClient};
 use serde_json::{Value, json};
 
 use crate::bed::stepfunctions::{Execution, StateMachines};
@@ -25,7 +25,9 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
             the_start_takes_what_a_client_takes,
         ),
         crate::test("stepfunctions::asl::success_is_what_a_client_records", backend, success_is_what_a_client_records),
+        crate::test("stepfunctions::asl::nothing_of_the_task_is_shown", backend, nothing_of_the_task_is_shown),
         crate::test("stepfunctions::asl::failures_are_kept_and_end", backend, failures_are_kept_and_end),
+        crate::test("stepfunctions::asl::the_last_attempt_is_lost", backend, the_last_attempt_is_lost),
         crate::test("stepfunctions::asl::a_retry_has_the_task_again", backend, a_retry_has_the_task_again),
     ]
 }
@@ -92,6 +94,7 @@ async fn the_start_takes_what_a_client_takes(bed: Bed) {
             json!({ "All": { "Type": "Map", "Items": "{% $states.input %}", "ItemProcessor": each, "End": true } });
         let ids: Vec<_> = records.iter().map(|record| json!({ "id": record.id.as_str() })).collect();
         let execution = machines.run(&machine("All", all), &json!(ids)).await;
+        let elapsed = Utc::now() - now;
         let outputs = execution.succeeded();
         assert_eq!(outputs.as_array().unwrap().len(), records.len());
         let mut taken = 0;
@@ -103,7 +106,7 @@ async fn the_start_takes_what_a_client_takes(bed: Bed) {
             let after = client.load(record.id.as_str()).await.unwrap().unwrap();
             if permitted {
                 taken += 1;
-                compare(&after, &acquire.apply(Some(record), || unreachable!("there is one")));
+                compare(&after, &acquire.apply(Some(record), || unreachable!("there is one")), elapsed);
             } else {
                 assert_eq!(after, record, "{what}");
             }
@@ -148,10 +151,11 @@ fn records(now: DateTime<Utc>, kind: &str) -> Vec<Tracker<Value>> {
     records
 }
 
-/// Equal, but for the lock, which is random, and times, which are Step Functions' own.
-fn compare(found: &Tracker<Value>, wanted: &Tracker<Value>) {
+/// Equal, but for the lock, which is random, and times, which are later by no more than it has taken.
+fn compare(found: &Tracker<Value>, wanted: &Tracker<Value>, elapsed: TimeDelta) {
     let near = |found: Option<DateTime<Utc>>, wanted: Option<DateTime<Utc>>| match (found, wanted) {
-        (Some(found), Some(wanted)) => (found - wanted).abs() < TimeDelta::minutes(4),
+        // A record has no less than milliseconds.
+        (Some(found), Some(wanted)) => (TimeDelta::milliseconds(-1)..=elapsed).contains(&(found - wanted)),
         (found, wanted) => found == wanted,
     };
     let mut same = wanted.clone();
@@ -186,6 +190,21 @@ async fn success_is_what_a_client_records(bed: Bed) {
     assert!(kept > TimeDelta::hours(23) && kept < TimeDelta::hours(25), "{kept}");
     assert!(client.start("A1").await.unwrap_err().refusal().is_some());
     assert_eq!(client.stats().await.unwrap().open(), 0, "it has left the index");
+}
+
+/// The history of an execution shows what a state gets, to whoever may read it; and what is too large for a state fails it.
+async fn nothing_of_the_task_is_shown(bed: Bed) {
+    let (machines, client) = (StateMachines::new(&bed, []), client(&bed));
+    let large = json!({ "secret": "s3cr3t ".repeat(45_000) });
+    client.create(NewTask::new("A1").data(large.clone())).await.unwrap();
+    bed.set("A1", "callback", AttributeValue::S("another one's token".to_owned())).await;
+    let mut take = fragment(&bed, true).start().unwrap();
+    take["Output"] = json!("{% $states.result.Attributes %}");
+    let output = machines.run(&machine("Take", json!({ "Take": take })), &json!({ "id": "A1" })).await.succeeded();
+    let shown: Vec<_> = output.as_object().unwrap().keys().collect();
+    assert!(!shown.iter().any(|name| ["data", "callback"].contains(&name.as_str())), "{shown:?}");
+    let record = client.load("A1").await.unwrap().unwrap();
+    assert_eq!((record.status, record.data), (Status::InProgress, large));
 }
 
 /// Three attempts fail, each with its error; the third exhausts it. A client lists it, redrives it, and the machine succeeds.
@@ -227,4 +246,14 @@ async fn a_retry_has_the_task_again(bed: Bed) {
     assert_eq!((record.status, record.attempts, record.generation), (Status::InProgress, 2, 2));
     let other = machines.run_again(&machine, &json!({ "id": "A1" })).await;
     assert_eq!(other.failed().0, "DynamoDB.ConditionalCheckFailedException");
+}
+
+/// The same on the last attempt: the retry would be one too many. Nobody has the task until its lease ends.
+async fn the_last_attempt_is_lost(bed: Bed) {
+    let (machines, client) = (StateMachines::new(&bed, []).losing_an_answer(), client(&bed));
+    let take = fragment(&bed, true).max_attempts(1).start().unwrap();
+    let execution = machines.run(&machine("Take", json!({ "Take": take })), &json!({ "id": "A1" })).await;
+    assert_eq!(execution.failed().0, "DynamoDB.ConditionalCheckFailedException");
+    let record = client.load("A1").await.unwrap().unwrap();
+    assert_eq!((record.status, record.attempts, record.generation), (Status::InProgress, 1, 1));
 }

@@ -1,6 +1,7 @@
 //! A step for the tests, which does what its input says. It is a copy of the tests' own program.
 
 use std::path::Path;
+use std::time::Duration;
 
 use dynamo_tracker::lambda::{Idempotency, Key};
 use dynamo_tracker::stepfunctions::{StepEvent, StepLayer};
@@ -19,6 +20,9 @@ pub(crate) const ITEM: &str = "item";
 const TABLE: &str = "TRACKER_TEST_TABLE";
 /// A folder: what is to go wrong does so until there is a file `mended` in it.
 const FOLDER: &str = "TRACKER_TEST_FOLDER";
+
+/// How often a task is tried. Where it is not set, oftener than any state of the machines tries.
+pub(super) const ATTEMPTS: &str = "TRACKER_TEST_ATTEMPTS";
 
 /// The function on a table of the bed's.
 pub(super) fn on(bed: &Bed, folder: &Path) -> Function {
@@ -47,9 +51,12 @@ pub(super) fn mend(folder: &Path) {
 pub(crate) async fn run() -> Result<(), Error> {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let client = TrackerClient::builder(aws_sdk_dynamodb::Client::new(&config));
-    let client = client.table(std::env::var(TABLE)?).namespace("test").index(SHARDS).max_attempts(10).build()?;
+    let client = client.table(std::env::var(TABLE)?).namespace("test").index(SHARDS);
+    let attempts = std::env::var(ATTEMPTS).map_or(Ok(10), |attempts| attempts.parse())?;
+    let client = client.max_attempts(attempts).build()?;
     let key = Key::new(|input| Some(input["id"].as_str()?.to_owned()));
-    let idempotency = Idempotency::builder(client).key(key).build()?;
+    let what = Key::new(|input| Some(input["what"].as_str()?.to_owned()));
+    let idempotency = Idempotency::builder(client).key(key).validate(what).build()?;
     lambda_runtime::run(StepLayer::new(idempotency).layer(service_fn(work))).await
 }
 
@@ -75,6 +82,9 @@ async fn work(event: LambdaEvent<StepEvent<Item>>) -> Result<Value, WorkError> {
             // The whole process, as a loop without an end would.
             std::thread::park();
         },
+        "wait" => until_told(&folder, &id).await,
+        // More than a record has room for.
+        "large" => return Ok(json!({ "done": id, "large": "x".repeat(500_000) })),
         name if name.starts_with("as ") => {
             return Err(WorkError::from_parts(name[3..].to_owned(), "it fails as it is told", None));
         }
@@ -82,6 +92,17 @@ async fn work(event: LambdaEvent<StepEvent<Item>>) -> Result<Value, WorkError> {
         _ => println!("effect {id}"),
     }
     Ok(json!({ "done": id }))
+}
+
+/// Lets the function that waits with this id go on.
+pub(super) fn tell(folder: &Path, id: &str) {
+    std::fs::write(folder.join(format!("told-{id}")), "").unwrap();
+}
+
+async fn until_told(folder: &str, id: &str) {
+    while !Path::new(folder).join(format!("told-{id}")).exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// As `kill -9` would.

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::definition::Template;
 use super::function;
+use crate::bed::http::Fault;
 use crate::bed::lambda::{Deployed, Function};
+use crate::bed::proxy::Proxy;
 use crate::bed::stepfunctions::StateMachines;
 use crate::bed::{Backend, Bed, SHARDS, example, sdk_config};
 
@@ -21,9 +23,19 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
     vec![
         crate::test("stepfunctions::machines::an_order_is_paid_for_once", backend, an_order_is_paid_for_once),
         crate::test(
+            "stepfunctions::machines::what_is_exhausted_can_be_redriven",
+            backend,
+            what_is_exhausted_can_be_redriven,
+        ),
+        crate::test(
             "stepfunctions::machines::each_error_is_caught_by_its_name",
             backend,
             each_error_is_caught_by_its_name,
+        ),
+        crate::test(
+            "stepfunctions::machines::each_mishap_is_caught_by_its_name",
+            backend,
+            each_mishap_is_caught_by_its_name,
         ),
         crate::test("stepfunctions::machines::each_name_leads_to_its_state", backend, each_name_leads_to_its_state),
         crate::test(
@@ -63,7 +75,30 @@ async fn an_order_is_paid_for_once(bed: Bed) {
     assert_eq!(machines.run_again(&machine, &order).await.succeeded(), paid);
     let other = machines.run_again(&machine, &json!({ "order_id": "A1", "amount": 1300 })).await;
     assert_eq!(other.failed().0, "PayloadMismatch");
-    assert_eq!(machines.entered(&other.arn).await, ["Charge", "Rejected"]);
+    assert_eq!(machines.entered(&other.arn).await, ["Charge"], "so that a redrive goes on there");
+}
+
+/// Attempts are used up. The state itself fails, so that once the task is redriven, and then the execution, it is done.
+async fn what_is_exhausted_can_be_redriven(bed: Bed) {
+    let folder = tempfile::tempdir().unwrap();
+    let function = function::on(&bed, folder.path()).env(function::ATTEMPTS, 3).deploy();
+    let machines = StateMachines::new(&bed, [&function]);
+    let machine = machines.create(&charge()).await;
+    let failed = machines.run_again(&machine, &json!({ "id": "A1", "what": "fail" })).await;
+    assert_eq!(failed.failed().0, "TaskExhausted");
+    assert_eq!(machines.entered(&failed.arn).await, ["Charge"]);
+    function::mend(folder.path());
+    assert_eq!(
+        machines.redrive(&failed).await.failed().0,
+        "TaskExhausted",
+        "nobody has said that it may be tried again"
+    );
+    let client = client(&bed, "test");
+    let record = client.load("A1").await.unwrap().unwrap();
+    assert_eq!((record.status, record.attempts), (Status::Exhausted, 3));
+    client.redrive(&record).await.unwrap();
+    assert_eq!(machines.redrive(&failed).await.succeeded(), json!({ "done": "A1" }));
+    assert_eq!(function::effects(&function), ["A1"]);
 }
 
 /// A function that fails by each name in turn: the machine's `Catch` goes by it, whatever it does with it.
@@ -72,9 +107,21 @@ async fn each_error_is_caught_by_its_name(bed: Bed) {
     let function = function::on(&bed, folder.path()).deploy();
     let machines = StateMachines::new(&bed, [&function]);
     let client = client(&bed, "test");
-    let names = ["TaskLocked", "TaskExhausted", "TaskIgnored", "TaskNotDue", "MissingKey", "InvalidEvent", "Paper.Jam"];
+    let names = [
+        "TaskLocked",
+        "TaskExhausted",
+        "TaskIgnored",
+        "TaskNotDue",
+        "MissingKey",
+        "InvalidEvent",
+        "PayloadMismatch",
+        "States.DataLimitExceeded",
+        "ResponseNotKept",
+        "Paper.Jam",
+    ];
     let machine = machines.create(&catching(&names)).await;
 
+    machines.run_again(&machine, &json!({ "id": "paid", "what": "pay" })).await.succeeded();
     let held = client.start("held").await.unwrap();
     let later = WorkError::from("no").after(Duration::from_secs(3600));
     client.start("late").await.unwrap().fail(later).await.unwrap();
@@ -89,12 +136,46 @@ async fn each_error_is_caught_by_its_name(bed: Bed) {
         (json!({ "id": "ignored", "what": "pay" }), "TaskIgnored"),
         (json!({ "id": "late", "what": "pay" }), "TaskNotDue"),
         (json!({ "id": null, "what": "pay" }), "InvalidEvent"),
+        (json!({ "id": "", "what": "pay" }), "MissingKey"),
         (json!({ "id": "fails", "what": "fail" }), "Paper.Jam"),
+        (json!({ "id": "paid", "what": "another" }), "PayloadMismatch"),
+        (json!({ "id": "large", "what": "large" }), "States.DataLimitExceeded"),
+        (json!({ "id": "large", "what": "large" }), "ResponseNotKept"),
     ] {
         let execution = machines.run_again(&machine, &input).await;
         assert_eq!(machines.entered(&execution.arn).await, ["Work", name], "{execution:?}");
     }
     assert_eq!(held.attempt(), 1);
+}
+
+/// The same of what befalls a function while it works: its lock is taken off, and DynamoDB fails before the start, and denies all
+/// after it.
+async fn each_mishap_is_caught_by_its_name(bed: Bed) {
+    let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::before(&bed.endpoint).await);
+    let function = function::on(&bed, folder.path()).env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    let function = function.timeout(Duration::from_secs(6)).deploy();
+    let machines = StateMachines::new(&bed, [&function]);
+    let machine = machines.create(&catching(&["LeaseLost", "StoreUnavailable", "OutcomeNotRecorded"])).await;
+    let client = client(&bed, "test");
+
+    let execution = machines.start(&machine, &json!({ "id": "lost", "what": "wait" })).await;
+    while function::begun(&function) == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.unlock(&client.load("lost").await.unwrap().unwrap()).await.unwrap();
+    function::tell(folder.path(), "lost");
+    machines.wait(&execution).await;
+    assert_eq!(machines.entered(&execution).await, ["Work", "LeaseLost"]);
+
+    for (id, first, then, name) in [
+        ("down", vec![], Fault::Failed, "StoreUnavailable"),
+        ("denied", vec![Fault::None], Fault::Denied, "OutcomeNotRecorded"),
+    ] {
+        proxy.plan(first.into_iter().chain(std::iter::repeat_n(then, 1000)));
+        let execution = machines.run_again(&machine, &json!({ "id": id, "what": "pay" })).await;
+        assert_eq!(machines.entered(&execution.arn).await, ["Work", name], "{execution:?}");
+    }
+    assert_eq!(function::effects(&function), ["denied"]);
 }
 
 /// A state that goes to the state of the error's name.
@@ -157,7 +238,9 @@ const KINDS: [IdempotencyErrorKind; 16] = [
 async fn each_error_is_retried_or_caught(_: Bed) {
     let fan_out = [("Function", "step"), ("Summary", "summary"), ("Bucket", "bucket")];
     let fan_out = Template::fan_out().definition("FanOut", &fan_out);
-    for state in [&charge()["States"]["Charge"], &fan_out["States"]["Items"]["ItemProcessor"]["States"]["Charge"]] {
+    let packing = Template::step_functions().definition("Packing", &[("Activity", "activity")]);
+    let in_map = &fan_out["States"]["Items"]["ItemProcessor"]["States"]["Charge"];
+    for state in [&charge()["States"]["Charge"], in_map, &packing["States"]["Pack"]] {
         let named: BTreeSet<_> = state["Retry"].as_array().unwrap().iter().flat_map(names).collect();
         for kind in KINDS {
             assert!(named.contains(kind.name()), "{}", kind.name());

@@ -23,6 +23,7 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
         crate::test("stepfunctions::no_code::an_order_is_sent_once", backend, an_order_is_sent_once),
         crate::test("stepfunctions::no_code::what_fails_is_recorded", backend, what_fails_is_recorded),
         crate::test("stepfunctions::no_code::each_refusal_is_told_apart", backend, each_refusal_is_told_apart),
+        crate::test("stepfunctions::no_code::what_is_gone_is_begun_again", backend, what_is_gone_is_begun_again),
         crate::test("stepfunctions::no_code::it_waits_for_a_lease_that_ends", backend, it_waits_for_a_lease_that_ends),
     ]
 }
@@ -112,6 +113,18 @@ async fn each_refusal_is_told_apart(bed: Bed) {
         machines.stop(&execution).await;
     }
     assert!(outbox.take_bodies().await.is_empty());
+}
+
+/// The record is deleted between the refusal and the look at it.
+async fn what_is_gone_is_begun_again(bed: Bed) {
+    let (machines, client) = (StateMachines::new(&bed, []), client(&bed));
+    let mut definition = definition(&bed.table, "OUTBOX");
+    definition["States"]["Look"]["Arguments"]["Key"]["id"]["S"] = json!("orders#gone");
+    let machine = machines.create(&definition).await;
+    let _held = client.start("A1").await.unwrap();
+    let execution = machines.start(&machine, &json!({ "id": "A1" })).await;
+    machines.entered_until(&execution, "Wait a moment").await;
+    machines.stop(&execution).await;
 }
 
 /// The lease of somebody who died is over, and the next execution waits for that, however long it takes.

@@ -36,6 +36,10 @@ impl Execution {
         serde_json::from_str(self.output.as_deref().unwrap_or("null")).expect("an output is JSON")
     }
 
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.status == ExecutionStatus::Succeeded
+    }
+
     /// Its error and the cause.
     ///
     /// # Panics

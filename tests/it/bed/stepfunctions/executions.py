@@ -1,6 +1,7 @@
 """Distributed Maps and redrives."""
 
 import datetime
+import json
 
 from moto.core.exceptions import AWSError
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
@@ -72,11 +73,31 @@ def exceeded(env):
     return FailureEventException(failure_event=event)
 
 
+def going_on(failed, worker):
+    """A worker that begins with the last state that the failed one has entered, with its input and the variables."""
+    program, environment = worker._get_evaluation_entrypoint(), worker._get_evaluation_environment()
+    entered = [event["stateEnteredEventDetails"] for event in history(failed) if "stateEnteredEventDetails" in event]
+    # The states within a Map are in the history too.
+    last = [details for details in entered if details["name"] in program.states.states][-1]
+    program.start_at.start_at_name = last["name"]
+    environment.states.reset(json.loads(last["input"]))
+    for name, value in failed.env.variable_store._inner_scope.items():
+        environment.variable_store.set(name, value)
+    worker._get_evaluation_entrypoint = lambda: program
+    worker._get_evaluation_environment = lambda: environment
+    return worker
+
+
+def history(worker):
+    return worker.env.event_manager.get_event_history()
+
+
 def redrive_execution(self):
     """Runs an execution that has failed again, under its own ARN.
 
-    AWS goes on at the state that failed, and of a Distributed Map's children runs those that have not succeeded. moto has no
-    redrive; here the whole machine and all children are run again, which asks more of the tracker.
+    It goes on at the state that failed, also where that is a Fail state, and fails again there. Of a Distributed Map's children
+    AWS runs those that have not succeeded; here all of them are run from their beginning, which asks more of the tracker. moto has no
+    redrive.
     """
     failed = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
     if failed.status in ("RUNNING", "SUCCEEDED"):
@@ -94,6 +115,7 @@ def redrive_execution(self):
         input_data=failed.execution_input,
         activity_store={},
     )
+    again._get_start_execution_worker = lambda: going_on(failed.exec_worker, Execution._get_start_execution_worker(again))
     machine = self.stepfunction_backend._get_state_machine_for_execution(failed.exec_arn)
     machine.executions[machine.executions.index(failed)] = again
     again.start()

@@ -102,7 +102,7 @@ impl StateMachines {
         }
     }
 
-    /// Redrives an execution that has failed, to its end: with all of its states and children, which is more than AWS does.
+    /// Redrives an execution that has failed, from the state that failed to its end: all children of a map, which is more than AWS does.
     pub(crate) async fn redrive(&self, execution: &Execution) -> Execution {
         self.client.redrive_execution().execution_arn(&execution.arn).send().await.unwrap();
         self.wait(&execution.arn).await

@@ -9,6 +9,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
     StateTaskServiceDynamoDB,
 )
@@ -31,6 +34,8 @@ def install():
         if getattr(module, "boto_client_for", None) is boto_client.boto_client_for and module is not boto_client:
             module.boto_client_for = client
     StateTaskServiceDynamoDB._from_error = named(StateTaskServiceDynamoDB._from_error)
+    StateTaskServiceAwsSdk._normalise_parameters = to_boto
+    StateTaskServiceAwsSdk._normalise_response = from_boto
 
 
 def named(from_error):
@@ -40,6 +45,20 @@ def named(from_error):
         return ex.failure_event if isinstance(ex, FailureEventException) else from_error(self, env, ex)
 
     return from_error_or_before
+
+
+def to_boto(self, parameters, *_):
+    """A state machine writes all names with a capital, whatever the service does; moto hands them on as they are."""
+    self._to_boto_request(parameters, operation(self).input_shape)
+
+
+def from_boto(self, response, *_):
+    self._from_boto_response(response, operation(self).output_shape)
+
+
+def operation(task):
+    model = shared("us-east-1", task._get_boto_service_name()).meta.service_model
+    return model.operation_model(task.resource.api_action[:1].upper() + task.resource.api_action[1:])
 
 
 def client(region, service, state_credentials=None):
