@@ -186,7 +186,7 @@ async fn an_invocation_that_times_out_runs_again_after_its_lease(bed: Bed) {
 
 /// The tests' own handler, made idempotent by its events' `key`.
 fn does(bed: &Bed) -> Function {
-    on(handler::function("idempotent"), bed, &bed.endpoint).timeout(Duration::from_secs(1))
+    on(handler::function("idempotent"), bed, &bed.endpoint).timeout(Duration::from_secs(30))
 }
 
 async fn do_when_free(function: &Deployed, what: Value) -> crate::bed::lambda::Answer {
@@ -204,7 +204,8 @@ async fn do_when_free(function: &Deployed, what: Value) -> crate::bed::lambda::A
 }
 
 async fn a_crash_is_an_attempt(bed: Bed) {
-    let function = does(&bed).deploy();
+    // Its lease ends soon after the deadline.
+    let function = does(&bed).timeout(Duration::from_secs(1)).deploy();
     let crash = json!({"key": "k", "do": "exit", "code": 3});
     assert_eq!(function.invoke(&crash).await.unwrap_error().0, "Runtime.ExitError");
     assert_eq!(function.invoke(&crash).await.unwrap_error().0, "TaskLocked");
@@ -227,7 +228,7 @@ async fn a_panic_is_recorded(bed: Bed) {
 }
 
 async fn one_sandbox_takes_several_at_a_time(bed: Bed) {
-    let function = does(&bed).timeout(Duration::from_secs(30)).per_sandbox(2).deploy();
+    let function = does(&bed).per_sandbox(2).deploy();
     let folder = tempfile::tempdir().unwrap();
     let meet = |name: &str, other: &str| json!({"key": name, "do": "meet", "folder": folder.path(), "name": name, "other": other});
     let (first, second, again) = (meet("one", "two"), meet("two", "one"), meet("one", "nobody"));
