@@ -43,7 +43,7 @@ pub fn canonical_json(value: &Value) -> String {
 pub fn sha256_hex(value: &Value) -> String {
     let digest = Sha256::digest(canonical_json(value).as_bytes());
     let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.map(|digit| char::from_digit(digit.into(), 16).expect("four bits are a digit")).collect()
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// Whether there is nothing in the value to identify an event by: `null`, `""`, `[]`, `{}`, and arrays and objects with
