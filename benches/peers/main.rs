@@ -1,7 +1,8 @@
 //! What a task costs the process that has it done, in processor's time, against the peers in other languages.
 //!
-//!     cargo bench --bench peers --features lambda
-//!     cargo bench --bench peers --features lambda -- --rounds 3 --tasks 200 --json
+//!     cargo bench --profile fast --bench peers --features lambda
+//!     cargo bench --profile fast --bench peers --features lambda -- --fresh
+//!     cargo bench --profile fast --bench peers --features lambda -- --rounds 3 --tasks 200 --json
 //!
 //! All of them work on one DynamoDB Local in one run, and take turns with each operation. Each is a process of its own, which does
 //! nothing but what it is told, has one batch of each operation to warm up, and keeps its connections. The work is the same and does
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// How many tasks each batch has.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     tasks: u32,
+    /// Begin each round with new processes, and count from their first task on: a function's process answers some hundreds of events.
+    #[arg(long)]
+    fresh: bool,
     /// End with one line of JSON.
     #[arg(long)]
     json: bool,
