@@ -56,14 +56,15 @@ pub(crate) fn measure(peers: &Peers, args: &Args) -> Measured {
     let about = running.iter().map(|peer| format!("{}: {}", peer.side.name(), peer.about)).collect();
     let mut rounds = HashMap::<Cell, Vec<Taken>>::new();
     for round in u32::from(args.fresh)..=args.rounds {
+        // Round 0, or the first that counts, has those that have just been started.
+        if args.fresh && round > 1 {
+            running = start();
+        }
         eprintln!("round {round} of {}", args.rounds);
         for (cell, taken) in one_round(&mut running, round, args.tasks) {
             if round > 0 {
                 rounds.entry(cell).or_default().push(taken);
             }
-        }
-        if args.fresh {
-            running = start();
         }
         // Whoever comes after another finds what that one has left in the caches.
         fastrand::shuffle(&mut running);

@@ -56,7 +56,7 @@ impl RequestPolicy {
     }
 
     /// The client whose requests have these settings, as long as their answers are of use for the whole of the patience. Settings
-    /// that each request brings along cost it a fortieth of its instructions.
+    /// that each request brings along cost it about 2 % of its instructions.
     pub(super) fn client(&self, given: Client) -> Client {
         let Some(patience) = self.whole() else { return given };
         let timeouts = given.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
