@@ -6,6 +6,9 @@
 //! The programs are the examples `lambda_http` and `lambda_bare`, built with the profile `lambda`. Ready is a function that
 //! asks the Runtime API for its first event. The two take turns, so that both meet what else the machine does.
 
+#[path = "median/mod.rs"]
+mod median;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+
+use median::median;
 
 /// The crate's, and what it is measured against.
 const PROGRAMS: [&str; 2] = ["lambda_http", "lambda_bare"];
@@ -75,10 +80,7 @@ fn inits(programs: &[PathBuf; 2], starts: usize) -> [Duration; 2] {
             }
         }
     }
-    taken.map(|mut taken| {
-        taken.sort_unstable();
-        taken[taken.len() / 2]
-    })
+    taken.map(|taken| Duration::from_secs_f64(median(taken.iter().map(Duration::as_secs_f64))))
 }
 
 /// From the start of the process to its first question for an event.

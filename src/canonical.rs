@@ -42,7 +42,8 @@ pub fn canonical_json(value: &Value) -> String {
 #[must_use]
 pub fn sha256_hex(value: &Value) -> String {
     let digest = Sha256::digest(canonical_json(value).as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// Whether there is nothing in the value to identify an event by: `null`, `""`, `[]`, `{}`, and arrays and objects with

@@ -3,6 +3,8 @@
 //! Both send the same two updates of the same kind of item, in alternating batches, and what counts is the median of the pairs'
 //! ratios. So it holds whatever else the machine is doing.
 
+#[path = "../median/mod.rs"]
+mod median;
 #[expect(dead_code, reason = "tasks that fail or are refused are not compared here")]
 #[path = "../raw/mod.rs"]
 mod raw;
@@ -14,6 +16,8 @@ use aws_sdk_dynamodb::Client;
 use clap::ValueEnum;
 use dynamo_tracker::{StartOptions, TrackerClient};
 use tokio::task::JoinSet;
+
+use median::median;
 
 use crate::backend::{Backend, Server};
 
@@ -118,10 +122,4 @@ impl Bench {
             }
         }
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

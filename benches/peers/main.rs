@@ -1,11 +1,12 @@
 //! What a task costs the process that has it done, in processor's time, against the peers in other languages.
 //!
-//!     cargo bench --bench peers --features lambda
-//!     cargo bench --bench peers --features lambda -- --rounds 3 --tasks 200 --json
+//!     cargo bench --profile fast --bench peers --features lambda
+//!     cargo bench --profile fast --bench peers --features lambda -- --fresh
+//!     cargo bench --profile fast --bench peers --features lambda -- --rounds 3 --tasks 200 --json
 //!
 //! All of them work on one DynamoDB Local in one run, and take turns with each operation. Each is a process of its own, which does
-//! nothing but what it is told, has one batch of each operation to warm up, and keeps its connections. The work is the same and does
-//! nothing: it returns a small piece of JSON, which is kept and given again. What each answers is looked at, and how often the work
+//! nothing but what it is told, keeps its connections, and has one batch of each operation to warm up, unless `--fresh` asks for new processes. The work is the same and
+//! does nothing: it returns a small piece of JSON, which is kept and given again. What each answers is looked at, and how often the work
 //! was run. A ratio is the median of the rounds' own ratios, so that it holds while the machine does other things.
 //!
 //! Needs DynamoDB Local, which `tests/dynamodb-local` gets, and python3, node and npm; the packages are got by `benches/peers/get`.
@@ -16,6 +17,8 @@ mod command;
 #[expect(dead_code, reason = "the tests need more of it than to count")]
 #[path = "../../tests/it/bed/http.rs"]
 mod http;
+#[path = "../median/mod.rs"]
+mod median;
 mod ours;
 mod peer;
 #[expect(dead_code, reason = "the tests need more of it than to count")]
@@ -43,6 +46,9 @@ pub(crate) struct Args {
     /// How many tasks each batch has.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     tasks: u32,
+    /// Begin each round with new processes, and count from their first task on: a function's process answers some hundreds of events.
+    #[arg(long)]
+    fresh: bool,
     /// End with one line of JSON.
     #[arg(long)]
     json: bool,

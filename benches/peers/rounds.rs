@@ -49,12 +49,17 @@ pub(crate) async fn count_requests(peers: &Peers) -> HashMap<(Side, Operation), 
     requests
 }
 
-/// All rounds, and one more before them to warm up, which does not count.
+/// All rounds. Before them comes one to warm up, which does not count, unless each is of new processes.
 pub(crate) fn measure(peers: &Peers, args: &Args) -> Measured {
-    let mut running: Vec<Peer> = Side::ALL.into_iter().map(|side| peers.start(side)).collect();
+    let start = || -> Vec<Peer> { Side::ALL.into_iter().map(|side| peers.start(side)).collect() };
+    let mut running = start();
     let about = running.iter().map(|peer| format!("{}: {}", peer.side.name(), peer.about)).collect();
     let mut rounds = HashMap::<Cell, Vec<Taken>>::new();
-    for round in 0..=args.rounds {
+    for round in u32::from(args.fresh)..=args.rounds {
+        // Round 0, or the first that counts, has those that have just been started.
+        if args.fresh && round > 1 {
+            running = start();
+        }
         eprintln!("round {round} of {}", args.rounds);
         for (cell, taken) in one_round(&mut running, round, args.tasks) {
             if round > 0 {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Args;
 use crate::command::{Operation, Taken};
+use crate::median::median;
 use crate::peer::IN_FLIGHT;
 use crate::rounds::{Cell, LANES, Measured};
 use crate::side::Side;
@@ -117,10 +118,4 @@ fn each(sides: &[Side], say: impl Fn(Cell) -> Value) -> Vec<Value> {
         }
     }
     rows
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -19,7 +19,7 @@ const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_se
 /// What is done for a lease while its work runs, and when it is over.
 pub(crate) struct Care {
     /// Whether it is extended.
-    pub(crate) beats: bool,
+    beats: bool,
     /// What finds out who has the task now, where the lease ran out. A pointer, so that a program which does not look has none
     /// of the SDK's code for reading.
     look: Option<for<'a> fn(&'a Held) -> BoxFuture<'a, Error>>,

@@ -73,7 +73,7 @@ use send;
 
 impl Table {
     pub(crate) fn new(client: Client, name: String, key: KeySchema, policy: RequestPolicy) -> Self {
-        Self { client, name, key, policy, repeats: Arc::default() }
+        Self { client: policy.client(client), name, key, policy, repeats: Arc::default() }
     }
 
     /// How often requests had to be repeated so far. While it grows, DynamoDB asks for patience.

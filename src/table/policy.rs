@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_sdk_dynamodb::config::{Builder, Config};
 
 /// The waiting time before the first repetition. It doubles each time, and is drawn at random between 0 and that.
@@ -20,9 +21,12 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 /// How requests are retried.
 ///
 /// The SDK's own default, three tries with a first backoff of a second, suits neither DynamoDB nor leases: a lost answer
-/// costs a second, and three refusals in a row are an error. By default, each request of this crate carries its own
-/// settings: a first backoff of 25 ms that doubles up to 1 s, with full jitter (*Exponential Backoff And Jitter*, AWS
+/// costs a second, and three refusals in a row are an error. By default, the requests of this crate have settings
+/// of their own: a first backoff of 25 ms that doubles up to 1 s, with full jitter (*Exponential Backoff And Jitter*, AWS
 /// Architecture Blog), 3 s for each try, and as many tries as fit into its patience.
+///
+/// So the tracker's client is the given one with other settings. It has connections of its own, unless the SDK's configuration names
+/// an HTTP client to share.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,20 +55,39 @@ impl RequestPolicy {
         Self { patience: None }
     }
 
-    /// The settings for a request whose answer is of use for `useful`; `None` for the client's own.
-    pub(crate) fn settings(&self, useful: Option<Duration>) -> Option<Builder> {
-        let patience = self.patience?.min(MAX_PATIENCE);
-        let patience = useful.map_or(patience, |useful| useful.min(patience)).max(LEAST_PATIENCE);
-        let retries = RetryConfig::standard()
-            .with_initial_backoff(FIRST_BACKOFF)
-            .with_max_backoff(MAX_BACKOFF)
-            .with_max_attempts(tries_within(patience));
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT.min(patience))
-            .operation_timeout(patience)
-            .build();
-        Some(Config::builder().retry_config(retries).timeout_config(timeouts).retry_partition(partition()))
+    /// The client whose requests have these settings, as long as their answers are of use for the whole of the patience. Settings
+    /// that each request brings along cost it about 2 % of its instructions.
+    pub(super) fn client(&self, given: Client) -> Client {
+        let Some(patience) = self.whole() else { return given };
+        let timeouts = given.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let config = given.config().to_builder().timeout_config(timed(timeouts, patience));
+        Client::from_conf(config.retry_config(retries(patience)).retry_partition(partition()).build())
     }
+
+    /// The settings of a request whose answer is of use for less than that; `None` for the client's own.
+    pub(super) fn settings(&self, useful: Option<Duration>) -> Option<Builder> {
+        let (patience, useful) = (self.whole()?, useful?.max(LEAST_PATIENCE));
+        if useful >= patience {
+            return None;
+        }
+        let timeouts = timed(TimeoutConfig::builder(), useful);
+        Some(Config::builder().retry_config(retries(useful)).timeout_config(timeouts))
+    }
+
+    fn whole(&self) -> Option<Duration> {
+        self.patience.map(|patience| patience.clamp(LEAST_PATIENCE, MAX_PATIENCE))
+    }
+}
+
+fn retries(patience: Duration) -> RetryConfig {
+    RetryConfig::standard()
+        .with_initial_backoff(FIRST_BACKOFF)
+        .with_max_backoff(MAX_BACKOFF)
+        .with_max_attempts(tries_within(patience))
+}
+
+fn timed(timeouts: TimeoutConfigBuilder, patience: Duration) -> TimeoutConfig {
+    timeouts.operation_attempt_timeout(ATTEMPT_TIMEOUT.min(patience)).operation_timeout(patience).build()
 }
 
 impl Default for RequestPolicy {
@@ -96,7 +119,7 @@ fn tries_within(patience: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::config::BehaviorVersion;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 
     use super::*;
 
@@ -106,16 +129,38 @@ mod tests {
         assert_eq!(tries, [1, 3, 6, 25]);
     }
 
+    fn client() -> Client {
+        let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).build();
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).timeout_config(timeouts);
+        Client::from_conf(config.region(Region::from_static("eu-west-1")).build())
+    }
+
     #[test]
     fn a_useless_answer_is_not_waited_for() {
         let policy = RequestPolicy::default();
-        let timeout = |useful| {
-            let config = policy.settings(useful).unwrap().behavior_version(BehaviorVersion::latest()).build();
-            config.timeout_config().unwrap().operation_timeout().unwrap()
-        };
-        assert_eq!(timeout(None), Duration::from_secs(20));
-        assert_eq!(timeout(Some(Duration::from_secs(5))), Duration::from_secs(5));
-        assert_eq!(timeout(Some(Duration::ZERO)), LEAST_PATIENCE);
-        assert!(RequestPolicy::of_the_client().settings(None).is_none());
+        let timeout = |config: Config| config.timeout_config().unwrap().operation_timeout().unwrap();
+        let patient = policy.client(client()).config().clone();
+        assert_eq!(patient.timeout_config().unwrap().connect_timeout(), Some(Duration::from_secs(1)), "the user's own");
+        assert_eq!((timeout(patient), policy.settings(None).is_none()), (Duration::from_secs(20), true));
+        for (useful, patience) in [(0, 500), (400, 500), (5000, 5000), (19_999, 19_999)] {
+            let settings = policy.settings(Some(Duration::from_millis(useful))).unwrap();
+            let settings = settings.behavior_version(BehaviorVersion::latest()).build();
+            assert_eq!(settings.retry_config().unwrap().max_attempts(), tries_within(Duration::from_millis(patience)));
+            assert_eq!(timeout(settings), Duration::from_millis(patience));
+        }
+        assert!(policy.settings(Some(Duration::from_secs(20))).is_none());
+    }
+
+    #[test]
+    fn a_client_may_know_best() {
+        let policy = RequestPolicy::of_the_client();
+        assert!(policy.settings(None).is_none() && policy.settings(Some(Duration::ZERO)).is_none());
+        assert_eq!(policy.client(client()).config().timeout_config().unwrap().operation_timeout(), None);
+    }
+
+    #[test]
+    fn the_patience_has_bounds() {
+        let whole = |patience| RequestPolicy::patient_for(patience).whole().unwrap();
+        assert_eq!((whole(Duration::ZERO), whole(Duration::MAX)), (LEAST_PATIENCE, MAX_PATIENCE));
     }
 }

@@ -145,7 +145,7 @@ impl IdempotencyBuilder {
     }
 
     /// Takes tasks of a [`Batch`](crate::Batch) too, and counts them there when they end. Without it they are refused, and the
-    /// program need not have the SDK's code for transactions in it, which is a fortieth of a small function.
+    /// program need not have the SDK's code for transactions in it, which is 2 % of a small function.
     pub fn counts_batches(mut self) -> Self {
         self.inner.counting = Some(COUNTING);
         self

@@ -21,6 +21,11 @@ impl Log {
         String::from_utf8_lossy(&self.0.lock().unwrap()).lines().map(str::to_owned).collect()
     }
 
+    /// Whether one line has all of these in it.
+    pub(crate) fn has(&self, wanted: &[&str]) -> bool {
+        self.lines().iter().any(|line| wanted.iter().all(|part| line.contains(part)))
+    }
+
     /// Ours alone: the SDK logs whole requests and answers at this level.
     pub(crate) fn own_lines(&self) -> Vec<String> {
         self.lines().into_iter().filter(|line| line.contains("dynamo_tracker")).collect()

@@ -237,6 +237,14 @@ async fn a_second_call_is_refused_while_the_first_goes_on(bed: Bed) {
     assert_eq!((error.http_status(), name(error)), (409, "TaskLocked".to_owned()));
 }
 
+/// Moves the clock for ever, by which whoever waits for somebody else sleeps.
+async fn tick(bed: &Bed, step: Duration) {
+    loop {
+        bed.clock.advance(step);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// A first call, and a second that waits for it, with what happens once the second has been refused.
 async fn wait(
     bed: &Bed,
@@ -257,11 +265,7 @@ async fn wait(
             tokio::task::yield_now().await;
         }
         then(&gate);
-        loop {
-            // The one that waits sleeps by this clock.
-            bed.clock.advance(Duration::from_millis(200));
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        tick(bed, Duration::from_millis(200)).await;
     };
     tokio::select! {
         (_, second) = async { tokio::join!(first, second) } => second,
@@ -284,15 +288,9 @@ async fn a_second_call_does_not_wait_for_ever(bed: Bed) {
     let waits = Idempotency::builder(bed.client()).while_in_progress(InProgress::Wait(Duration::from_secs(20)));
     let waits = waits.build().unwrap();
     let begun = bed.clock.monotonic();
-    let moves = async {
-        loop {
-            bed.clock.advance(Duration::from_millis(100));
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
     let error = tokio::select! {
         error = idempotent(&waits, "k", fine) => error.unwrap_err(),
-        () = moves => unreachable!(),
+        () = tick(&bed, Duration::from_millis(100)) => unreachable!(),
     };
     assert_eq!(name(error), "TaskLocked");
     assert!(bed.clock.monotonic() - begun >= Duration::from_secs(20));
@@ -300,10 +298,7 @@ async fn a_second_call_does_not_wait_for_ever(bed: Bed) {
     let left = Some(Duration::from_millis(1));
     tokio::select! {
         error = waits.run_keyed("k", None, left, fine) => assert_eq!(name(error.unwrap_err()), "TaskLocked"),
-        () = async { loop {
-            bed.clock.advance(Duration::from_millis(1));
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        } } => unreachable!(),
+        () = tick(&bed, Duration::from_millis(1)) => unreachable!(),
     }
     assert!(bed.http.sent().len() <= 2, "no longer than the function has time");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::handler;
 use crate::bed::http::Fault;
-use crate::bed::lambda::{Deployed, Function};
+use crate::bed::lambda::{Answer, Deployed, Function};
 use crate::bed::proxy::Proxy;
 use crate::bed::{Bed, example};
 
@@ -153,13 +153,14 @@ async fn lost_answers_change_nothing(bed: Bed) {
 }
 
 /// Calls until the event is not locked any more.
-async fn pay_when_free(function: &Deployed, key: &str) -> (u64, Value) {
+async fn when_free<T>(call: impl AsyncFn() -> T, is_locked: impl Fn(&T) -> bool) -> T {
     let limit = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            match pay(function, key, 1200).await {
-                (409, _) => tokio::time::sleep(Duration::from_millis(50)).await,
-                other => return other,
+            let answer = call().await;
+            if !is_locked(&answer) {
+                return answer;
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     limit.await.expect("its lease ends soon after the deadline")
@@ -174,7 +175,7 @@ async fn an_invocation_that_times_out_runs_again_after_its_lease(bed: Bed) {
     let (error_type, _) = function.invoke(&request("k", &order(1200))).await.unwrap_error();
     assert_eq!(error_type, "Sandbox.Timedout");
     let killed = std::time::Instant::now();
-    let (status, body) = pay_when_free(&function, "k").await;
+    let (status, body) = when_free(async || pay(&function, "k", 1200).await, |(status, _)| *status == 409).await;
     assert!(
         status == 200 && killed.elapsed() >= Duration::from_secs(1),
         "the skew is waited for: {:?}",
@@ -184,33 +185,20 @@ async fn an_invocation_that_times_out_runs_again_after_its_lease(bed: Bed) {
     assert_eq!(record(&bed, "payments", "k").await.attempts, 2);
 }
 
-/// The tests' own handler, made idempotent by its events' `key`. A machine with other work to do takes seconds to print a backtrace.
+/// The tests' own handler, made idempotent by its events' `key`.
 fn does(bed: &Bed) -> Function {
     on(handler::function("idempotent"), bed, &bed.endpoint).timeout(Duration::from_secs(30))
 }
 
-async fn do_when_free(function: &Deployed, what: Value) -> crate::bed::lambda::Answer {
-    let limit = tokio::time::timeout(Duration::from_secs(20), async {
-        loop {
-            match function.invoke(&what).await {
-                crate::bed::lambda::Answer::Error { error_type, .. } if error_type == "TaskLocked" => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                other => return other,
-            }
-        }
-    });
-    limit.await.expect("its lease ends soon after the deadline")
-}
-
 async fn a_crash_is_an_attempt(bed: Bed) {
-    // The lease is as long as the function may run, and is waited for.
-    let function = does(&bed).timeout(Duration::from_secs(2)).deploy();
+    // Its lease ends soon after the deadline.
+    let function = does(&bed).timeout(Duration::from_secs(1)).deploy();
     let crash = json!({"key": "k", "do": "exit", "code": 3});
     assert_eq!(function.invoke(&crash).await.unwrap_error().0, "Runtime.ExitError");
     assert_eq!(function.invoke(&crash).await.unwrap_error().0, "TaskLocked");
     let echo = json!({"key": "k", "do": "echo", "value": 7});
-    assert_eq!(do_when_free(&function, echo.clone()).await.unwrap(), 7);
+    let locked = |answer: &Answer| matches!(answer, Answer::Error { error_type, .. } if error_type == "TaskLocked");
+    assert_eq!(when_free(async || function.invoke(&echo).await, locked).await.unwrap(), 7);
     assert_eq!(function.invoke(&json!({"key": "k", "do": "echo", "value": 8})).await.unwrap(), 7);
     assert_eq!(record(&bed, "does", "k").await.attempts, 2);
 }

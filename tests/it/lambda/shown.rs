@@ -22,13 +22,11 @@ async fn a_log_says_which_task_it_was_and_whether_it_is_replayed(bed: Bed) {
         let outcome = run.await.unwrap();
         assert_eq!(outcome.replayed, replayed);
     }
-    let lines = log.lines();
-    let has = |wanted: &[&str]| lines.iter().any(|line| wanted.iter().all(|part| line.contains(part)));
     for wanted in [
         ["idempotent{task=\"order-1\" namespace=\"test\" attempt=1 replayed=false}", "handling it"],
         ["idempotent{task=\"order-1\" namespace=\"test\" attempt=1 replayed=true}", "done before"],
     ] {
-        assert!(has(&wanted), "{wanted:?} is not in {:#?}", log.own_lines());
+        assert!(log.has(&wanted), "{wanted:?} is not in {:#?}", log.own_lines());
     }
 }
 
