@@ -84,7 +84,9 @@ impl<T> StepLayer<T> {
 
     /// Returns a refusal that time will lift, instead of failing: somebody else works on the input, or it failed and is not due
     /// yet. The output is `{"done": RESPONSE}` then, or `{"refused": {"error": "TaskLocked", "until": …, "seconds": …, "cause":
-    /// …}}`, so that a `Choice` can lead to a `Wait` with `"TimestampPath": "$.refused.until"` and back. All else fails as ever.
+    /// …}}`, so that a `Choice` can lead to a `Wait` until then and back. Let `ResultPath` keep the output beside the input, and
+    /// give the function only its own part of that, or the next call would have another key: the README has such states. All else
+    /// fails as ever.
     #[must_use]
     pub fn return_refusals(mut self) -> Self {
         self.settings.return_refusals = true;

@@ -89,6 +89,7 @@ fn main() -> ExitCode {
             lambda::responses::tests,
             lambda::shown::tests,
             stepfunctions::asl::tests,
+            stepfunctions::definitions::tests,
             stepfunctions::fanout::tests,
             stepfunctions::machines::tests,
             stepfunctions::no_code::tests,

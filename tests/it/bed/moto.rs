@@ -35,7 +35,7 @@ fn start() -> Result<Server, String> {
 }
 
 /// The Python that has moto. It is got by the first call on a machine; after that, the script only looks whether it is there.
-fn python() -> Result<PathBuf, String> {
+pub(super) fn python() -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let got = Command::new(root.join("tests/moto")).stdin(Stdio::null()).output();
     let got = got.map_err(|error| format!("can't run tests/moto: {error}"))?;

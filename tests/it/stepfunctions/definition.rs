@@ -17,6 +17,13 @@ impl Template {
 
     /// The definition of a state machine, with these in the places that CloudFormation would fill, and waits cut short.
     pub(super) fn definition(&self, machine: &str, values: &[(&str, &str)]) -> Value {
+        let mut definition = self.as_it_is(machine, values);
+        hurry(&mut definition);
+        definition
+    }
+
+    /// The same with its own waits.
+    pub(super) fn as_it_is(&self, machine: &str, values: &[(&str, &str)]) -> Value {
         let properties = self.0.properties(machine);
         let mut text = properties["DefinitionString"].as_str().expect("a definition").to_owned();
         let mut names: Vec<_> = properties["DefinitionSubstitutions"].as_object().expect("they are").keys().collect();
@@ -25,9 +32,7 @@ impl Template {
             text = text.replace(&format!("${{{name}}}"), value);
         }
         assert!(names.is_empty(), "{names:?} are not filled in");
-        let mut definition = serde_json::from_str(&text).expect("a definition is JSON");
-        hurry(&mut definition);
-        definition
+        serde_json::from_str(&text).expect("a definition is JSON")
     }
 }
 

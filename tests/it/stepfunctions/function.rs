@@ -24,6 +24,9 @@ const FOLDER: &str = "TRACKER_TEST_FOLDER";
 /// How often a task is tried. Where it is not set, oftener than any state of the machines tries.
 pub(super) const ATTEMPTS: &str = "TRACKER_TEST_ATTEMPTS";
 
+/// Where it is set, refusals are returned.
+pub(super) const RETURNS: &str = "TRACKER_TEST_RETURNS";
+
 /// The function on a table of the bed's.
 pub(super) fn on(bed: &Bed, folder: &Path) -> Function {
     let function = function(ITEM).name("step").env(TABLE, &bed.table).env(FOLDER, folder.display());
@@ -57,7 +60,9 @@ pub(crate) async fn run() -> Result<(), Error> {
     let key = Key::new(|input| Some(input["id"].as_str()?.to_owned()));
     let what = Key::new(|input| Some(input["what"].as_str()?.to_owned()));
     let idempotency = Idempotency::builder(client).key(key).validate(what).build()?;
-    lambda_runtime::run(StepLayer::new(idempotency).layer(service_fn(work))).await
+    let layer = StepLayer::new(idempotency);
+    let layer = if std::env::var_os(RETURNS).is_some() { layer.return_refusals() } else { layer };
+    lambda_runtime::run(layer.layer(service_fn(work))).await
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ pub(crate) mod callback;
 pub(crate) mod callback_cli;
 pub(crate) mod callback_retention;
 mod definition;
+pub(crate) mod definitions;
 pub(crate) mod fanout;
 pub(crate) mod function;
 pub(crate) mod machines;

@@ -47,15 +47,11 @@ fn printed(arguments: &[&str]) -> Value {
 }
 
 async fn the_states_are_printed(_: Bed) {
-    let states = definition("TABLE", "OUTBOX")["States"].clone();
-    let hurried = |arguments: &[&str]| {
-        let mut state = printed(arguments);
-        super::definition::hurry(&mut state);
-        state
-    };
-    assert_eq!(states["Take"], hurried(&["start", "--lease", "5m", "--next", "Send", "--otherwise", "Look"]));
-    assert_eq!(states["Done"], hurried(&["succeed", "--otherwise", "Lost"]));
-    assert_eq!(states["Give back"], hurried(&["fail", "--next", "Failed", "--otherwise", "Lost"]));
+    let states = Template::step_functions().as_it_is("Sending", &[("Table", "TABLE"), ("Outbox", "OUTBOX")]);
+    let states = &states["States"];
+    assert_eq!(states["Take"], printed(&["start", "--lease", "5m", "--next", "Send", "--otherwise", "Look"]));
+    assert_eq!(states["Done"], printed(&["succeed", "--otherwise", "Lost"]));
+    assert_eq!(states["Give back"], printed(&["fail", "--next", "Failed", "--otherwise", "Lost"]));
 }
 
 /// Twice the same order, in two executions: one message.

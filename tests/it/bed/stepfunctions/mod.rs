@@ -8,6 +8,7 @@
 //! ```
 
 mod execution;
+mod statelint;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use super::lambda::{ACCOUNT, Deployed, InvokeApi, REGION};
 use super::{Bed, moto};
 
 pub(crate) use execution::Execution;
+pub(crate) use statelint::statelint;
 
 /// How long an execution may take: longer than any test's takes on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(300);
