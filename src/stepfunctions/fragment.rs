@@ -64,6 +64,9 @@ const REFUSED: &str = "DynamoDB.ConditionalCheckFailedException";
 /// * take a task that counts in a [`Batch`](crate::Batch), since its end is counted in a transaction: it is refused;
 /// * tell a state that [waits for the task](super::Callbacks): the next look of a client does, so give no retention where one may wait.
 ///
+/// The history of an execution shows what a start changes and what an outcome says, so the owner and the messages of the task's errors,
+/// but neither its data nor a state's token.
+///
 /// Nor is there a heartbeat: let the lease be longer than the work may take, with the `TimeoutSeconds` of its states below it.
 ///
 /// # The index

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dynamo_tracker::lambda::{Idempotency, Key};
+use dynamo_tracker::lambda::{Idempotency, Key, TooLarge};
 use dynamo_tracker::stepfunctions::{StepEvent, StepLayer};
 use dynamo_tracker::{TrackerClient, WorkError};
 use lambda_runtime::tower::Layer;
@@ -26,6 +26,9 @@ pub(super) const ATTEMPTS: &str = "TRACKER_TEST_ATTEMPTS";
 
 /// Where it is set, refusals are returned.
 pub(super) const RETURNS: &str = "TRACKER_TEST_RETURNS";
+
+/// Where it is set, a response that is too large is a failure.
+pub(super) const TOO_LARGE: &str = "TRACKER_TEST_TOO_LARGE";
 
 /// The function on a table of the bed's.
 pub(super) fn on(bed: &Bed, folder: &Path) -> Function {
@@ -59,10 +62,15 @@ pub(crate) async fn run() -> Result<(), Error> {
     let client = client.max_attempts(attempts).build()?;
     let key = Key::new(|input| Some(input["id"].as_str()?.to_owned()));
     let what = Key::new(|input| Some(input["what"].as_str()?.to_owned()));
-    let idempotency = Idempotency::builder(client).key(key).validate(what).build()?;
-    let layer = StepLayer::new(idempotency);
-    let layer = if std::env::var_os(RETURNS).is_some() { layer.return_refusals() } else { layer };
+    let idempotency = Idempotency::builder(client).key(key).validate(what);
+    let idempotency = if is_set(TOO_LARGE) { idempotency.too_large(TooLarge::Fail) } else { idempotency };
+    let layer = StepLayer::new(idempotency.build()?);
+    let layer = if is_set(RETURNS) { layer.return_refusals() } else { layer };
     lambda_runtime::run(layer.layer(service_fn(work))).await
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo_tracker::lambda::IdempotencyErrorKind;
 use dynamo_tracker::{StartOptions, Status, TrackerClient, WorkError};
 use serde_json::{Value, json};
@@ -36,6 +37,11 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
             "stepfunctions::machines::each_mishap_is_caught_by_its_name",
             backend,
             each_mishap_is_caught_by_its_name,
+        ),
+        crate::test(
+            "stepfunctions::machines::each_limit_is_caught_by_its_name",
+            backend,
+            each_limit_is_caught_by_its_name,
         ),
         crate::test("stepfunctions::machines::each_name_leads_to_its_state", backend, each_name_leads_to_its_state),
         crate::test(
@@ -176,6 +182,32 @@ async fn each_mishap_is_caught_by_its_name(bed: Bed) {
         assert_eq!(machines.entered(&execution.arn).await, ["Work", name], "{execution:?}");
     }
     assert_eq!(function::effects(&function), ["denied"]);
+}
+
+/// The same of what is over a limit, and of records that are not of this function's making.
+async fn each_limit_is_caught_by_its_name(bed: Bed) {
+    let folder = tempfile::tempdir().unwrap();
+    let function = function::on(&bed, folder.path()).env(function::TOO_LARGE, 1);
+    let function = function.timeout(Duration::from_secs(3)).deploy();
+    let machines = StateMachines::new(&bed, [&function]);
+    let names = ["DeadlineExceeded", "ResponseTooLarge", "TaskExhausted", "TaskNotReady", "ResponseUnreadable"];
+    let machine = machines.create(&catching(&names)).await;
+    let client = client(&bed, "test");
+    client.create("staged").await.unwrap();
+    bed.set("staged", "status", AttributeValue::N("55".to_owned())).await;
+    client.start("strange").await.unwrap().succeed().await.unwrap();
+    bed.set("strange", "attempts", AttributeValue::S("three".to_owned())).await;
+    for (input, name) in [
+        (json!({ "id": "slow", "what": "wait" }), "DeadlineExceeded"),
+        (json!({ "id": "large", "what": "large" }), "ResponseTooLarge"),
+        (json!({ "id": "large", "what": "large" }), "TaskExhausted"),
+        (json!({ "id": "staged", "what": "pay" }), "TaskNotReady"),
+        (json!({ "id": "strange", "what": "pay" }), "ResponseUnreadable"),
+    ] {
+        let execution = machines.run_again(&machine, &input).await;
+        assert_eq!(machines.entered(&execution.arn).await, ["Work", name], "{execution:?}");
+    }
+    assert_eq!(function::effects(&function), [""; 0]);
 }
 
 /// A state that goes to the state of the error's name.
