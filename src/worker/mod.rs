@@ -328,9 +328,10 @@ where
                 }
                 event::tell(hook.as_ref(), &WorkerEvent::Started { id: lease.id(), attempt: lease.attempt() });
                 tokio::select! {
+                    // Work that is done is recorded, whatever else has come by then.
                     biased;
-                    () = abandon.cancelled() => Err(WorkError::release("the worker stops")),
                     outcome = handler(lease) => outcome,
+                    () = abandon.cancelled() => Err(WorkError::release("the worker stops")),
                 }
             });
             let ended = Ended::of(run.await);
