@@ -67,7 +67,7 @@ where
     F: Fn(Activity<D>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<D, WorkError>> + Send + 'static,
 {
-    if shift.stop.is_cancelled() {
+    if shift.stops() {
         shift.tell(&ActivityEvent::Stopped);
         return shift.reply(&token, &stopped()).await;
     }

@@ -166,7 +166,8 @@ impl<D: Data> ActivityWorker<D> {
         self
     }
 
-    /// Gives back what it works on as soon as this token fires, grace or no grace.
+    /// Stops as soon as this token fires, and gives back what it works on, grace or no grace. A poll that is under way is not waited
+    /// for: where Step Functions gives it a task after all, that state waits until its heartbeat's timeout.
     pub fn give_back_on(mut self, token: CancellationToken) -> Self {
         self.abandon = token;
         self
@@ -252,7 +253,7 @@ where
     Fut: Future<Output = Result<D, WorkError>> + Send + 'static,
 {
     let mut tries = 0;
-    while !shift.stop.is_cancelled() {
+    while !shift.stops() {
         match shift.poll().await {
             Ok(Some(polled)) => job::handle(&shift, polled).await,
             Ok(None) => {}
@@ -274,6 +275,11 @@ impl<D: Data, F> Shift<D, F> {
         self.worker.client.context.clock.sleep(duration)
     }
 
+    /// Whether it is to begin nothing more.
+    fn stops(&self) -> bool {
+        self.stop.is_cancelled() || self.abandon.is_cancelled()
+    }
+
     /// Waits, unless it is to stop.
     async fn pause(&self, duration: Duration) {
         tokio::select! {
@@ -292,6 +298,7 @@ impl<D: Data, F> Shift<D, F> {
                     Some(ended) => self.tally(ended, &mut worked),
                 },
                 () = self.stop.cancelled() => {}
+                () = self.abandon.cancelled() => self.stop.cancel(),
             }
         }
         let mut over = std::pin::pin!(self.sleep(self.worker.grace));
