@@ -28,6 +28,7 @@ crate::tests![
     told_to_stop_it_ends_what_it_began,
     after_the_grace_it_gives_back_what_it_has,
     work_that_is_done_is_not_given_back,
+    to_give_back_is_to_stop,
     it_keeps_to_its_rate,
     every_event_is_told,
     it_lives_through_faults,
@@ -246,6 +247,22 @@ async fn work_that_is_done_is_not_given_back(bed: Bed) {
         assert_eq!((report.succeeded, report.released), (1, 0));
     });
     assert_eq!(client.load("task-0").await.unwrap().unwrap().status, Status::Succeeded);
+}
+
+async fn to_give_back_is_to_stop(bed: Bed) {
+    let client = client(&bed);
+    fill(&client, 1).await;
+    let give_back = CancellationToken::new();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (told, counted) = (give_back.clone(), Arc::clone(&begun));
+    let worker = client.worker().give_back_on(give_back).run(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        told.cancel();
+        std::future::pending::<Result<(), WorkError>>()
+    });
+    let report = tokio::time::timeout(Duration::from_secs(30), worker).await.expect("it stops by itself").unwrap();
+    assert_eq!((report.released, begun.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!(client.load("task-0").await.unwrap().unwrap().status, Status::Pending);
 }
 
 async fn it_keeps_to_its_rate(bed: Bed) {
