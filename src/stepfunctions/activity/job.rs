@@ -87,6 +87,10 @@ fn stopped() -> Reply {
     Reply::failure("WorkerStopped", "the worker stops; retry the state, for another worker to do it")
 }
 
+fn given_back() -> WorkError {
+    WorkError::release("the worker stops")
+}
+
 impl<D: Data, F> Shift<D, F> {
     /// The job of an input, or why there is none.
     fn read(&self, input: &str, token: TaskToken) -> Result<Job, Reply> {
@@ -164,7 +168,10 @@ where
 
     /// The work itself, for as long as it is wanted.
     async fn attempt(self: &Arc<Self>, job: &Job, lease: Lease<D>) -> Result<Value, WorkError> {
+        self.may_begin()?;
         self.tell(&ActivityEvent::Started { id: lease.id(), attempt: lease.attempt() });
+        // The hook may have panicked at that.
+        self.may_begin()?;
         let held = Arc::clone(&lease.held);
         // In a task of its own, so that work which is slow to yield does not time out. It ends with this future.
         let mut beats = JoinSet::new();
@@ -178,13 +185,18 @@ where
                 held.set_unsaved(value);
                 Ok(output)
             }
-            () = self.abandon.cancelled() => Err(WorkError::release("the worker stops")),
+            () = self.abandon.cancelled() => Err(given_back()),
             _ = beats.join_next() => {
                 job.stale.store(true, Ordering::Relaxed);
                 let message = "the state waits no more for this attempt: it timed out, or was stopped";
                 Err(WorkError::from_parts("TaskTokenStale", message, None))
             }
         }
+    }
+
+    /// Work that is not begun is given back.
+    fn may_begin(&self) -> Result<(), WorkError> {
+        if self.gives_back() { Err(given_back()) } else { Ok(()) }
     }
 
     /// Tells Step Functions that the work goes on, until the state waits no more.
@@ -227,7 +239,7 @@ where
             }
             Err(RunError::Failed { tracker, error }) => {
                 self.tell(&ActivityEvent::Failed { id: &tracker.id, tracker: &tracker, error: &error });
-                let given_back = self.abandon.is_cancelled() && tracker.status == Status::Pending;
+                let given_back = self.gives_back() && tracker.status == Status::Pending;
                 Some(if given_back { stopped() } else { Reply::failure(error.type_name(), &error.to_string()) })
             }
             Err(RunError::Refused(error)) => Some(self.refused(id, &error)),

@@ -7,8 +7,8 @@ mod poll;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
@@ -35,6 +35,7 @@ const MOST: usize = 1000;
 
 type Key = dyn Fn(&Value) -> Option<String> + Send + Sync;
 type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
+type Panic = Box<dyn Any + Send>;
 
 /// A worker for an activity of AWS Step Functions, in the making. [`run`](Self::run) runs it.
 ///
@@ -191,7 +192,8 @@ impl<D: Data> ActivityWorker<D> {
     ///
     /// # Panics
     ///
-    /// Where [`on_event`](Self::on_event) panics, after the other tasks that are being worked on have ended.
+    /// Where [`on_event`](Self::on_event) panics, after all that is being worked on has ended and its states were told. A task whose work
+    /// has not begun by then is given back, and its attempt is not counted.
     pub async fn run<F, Fut>(self, handler: F) -> Result<ActivityReport, Error>
     where
         F: Fn(Activity<D>) -> Fut + Send + Sync + 'static,
@@ -201,6 +203,7 @@ impl<D: Data> ActivityWorker<D> {
             // Of its own, so that a fault stops this worker and not whoever shares its token.
             stop: self.stop.child_token(),
             abandon: self.abandon.child_token(),
+            panic: Mutex::default(),
             report: Mutex::default(),
             handler,
             worker: self,
@@ -210,12 +213,10 @@ impl<D: Data> ActivityWorker<D> {
             slots.spawn(slot(Arc::clone(&shift)));
         }
         let worked = shift.supervise(slots).await;
-        let report = *shift.report.lock().unwrap_or_else(PoisonError::into_inner);
-        match worked {
-            Ok(()) => Ok(report),
-            Err(Fault::Error(error)) => Err(error),
-            Err(Fault::Panic(panic)) => resume_unwind(panic),
+        if let Some(panic) = lock(&shift.panic).take() {
+            resume_unwind(panic);
         }
+        worked.map(|()| *lock(&shift.report))
     }
 }
 
@@ -229,12 +230,6 @@ impl<D> fmt::Debug for ActivityWorker<D> {
     }
 }
 
-/// What a worker can't go on after.
-enum Fault {
-    Error(Error),
-    Panic(Box<dyn Any + Send>),
-}
-
 /// A worker at work.
 struct Shift<D, F> {
     worker: ActivityWorker<D>,
@@ -242,6 +237,8 @@ struct Shift<D, F> {
     stop: CancellationToken,
     /// Fires when what has not ended is to be given back.
     abandon: CancellationToken,
+    /// What the hook panicked with first, which goes on when the worker has stopped.
+    panic: Mutex<Option<Panic>>,
     report: Mutex<ActivityReport>,
 }
 
@@ -289,7 +286,7 @@ impl<D: Data, F> Shift<D, F> {
     }
 
     /// Waits for the slots. What has not ended when the grace is over is given back.
-    async fn supervise(&self, mut slots: JoinSet<Result<(), Error>>) -> Result<(), Fault> {
+    async fn supervise(&self, mut slots: JoinSet<Result<(), Error>>) -> Result<(), Error> {
         let mut worked = Ok(());
         while !self.stop.is_cancelled() {
             tokio::select! {
@@ -326,29 +323,46 @@ impl<D: Data, F> Shift<D, F> {
     }
 
     /// What a slot cannot go on after, the others can't either. One that was aborted has nothing to say.
-    fn tally(&self, ended: Result<Result<(), Error>, JoinError>, worked: &mut Result<(), Fault>) {
-        let fault = match ended {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => Fault::Error(error),
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => Fault::Panic(panic),
-                Err(_) => return,
-            },
-        };
-        if worked.is_ok() {
-            match &fault {
-                Fault::Error(error) => tracing::error!("the worker stops: {error}"),
-                Fault::Panic(_) => tracing::error!("the worker stops: it panicked"),
+    fn tally(&self, ended: Result<Result<(), Error>, JoinError>, worked: &mut Result<(), Error>) {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                if worked.is_ok() {
+                    tracing::error!("the worker stops: {error}");
+                    self.stop.cancel();
+                    *worked = Err(error);
+                }
             }
-            self.stop.cancel();
-            *worked = Err(fault);
+            Err(ended) => {
+                if let Ok(panic) = ended.try_into_panic() {
+                    self.stop_at(panic);
+                }
+            }
         }
     }
 
+    /// A hook that panics costs no task: what it panics at has happened all the same, and the state is still to hear of that.
     fn tell(&self, event: &ActivityEvent<'_>) {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).add(event);
-        if let Some(hook) = &self.worker.hook {
-            hook(event);
+        lock(&self.report).add(event);
+        let Some(hook) = &self.worker.hook else { return };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(event))) {
+            self.stop_at(panic);
         }
     }
+
+    /// Stops, and keeps the panic until it has.
+    fn stop_at(&self, panic: Panic) {
+        tracing::error!("the worker stops: it panicked");
+        lock(&self.panic).get_or_insert(panic);
+        self.stop.cancel();
+    }
+
+    /// Whether work that has not begun is to be given back.
+    fn gives_back(&self) -> bool {
+        self.abandon.is_cancelled() || lock(&self.panic).is_some()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

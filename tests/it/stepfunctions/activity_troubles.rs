@@ -1,17 +1,23 @@
-//! A worker for an activity that is to give back what it has.
+//! A worker for an activity whose hook panics, or that is to give back what it has.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dynamo_tracker::CancellationToken;
+use dynamo_tracker::stepfunctions::ActivityEvent;
+use dynamo_tracker::{CancellationToken, Status};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::activity::{report, work, worker};
+use super::activity::{record, report, work, worker};
 use crate::bed::Bed;
-use crate::bed::states::States;
+use crate::bed::states::{States, Told};
 
-crate::tests![to_give_back_is_to_stop,];
+crate::tests![
+    to_give_back_is_to_stop,
+    a_hook_that_panics_at_the_start_costs_no_attempt,
+    a_hook_that_panics_at_the_end_leaves_no_state_waiting,
+];
 
 /// No worker takes so long to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,4 +43,35 @@ async fn to_give_back_is_to_stop(bed: Bed) {
         (vec!["SendTaskFailure".to_owned()], None),
         "it asks for nothing more"
     );
+}
+
+async fn a_hook_that_panics_at_the_start_costs_no_attempt(bed: Bed) {
+    let states = States::new();
+    let begun = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&begun);
+    // At whatever follows, too.
+    let worker = worker(&bed, &states).on_event(|_| panic!("on purpose"));
+    let working = work(worker, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Ok(json!("printed")) }
+    });
+    let token = states.offer(&json!({"id": "a"}));
+    let ended = tokio::time::timeout(PATIENCE, working.run).await.expect("it stops by itself");
+    let panic = ended.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+    assert_eq!(states.told(&token).unwrap().failure().0, "WorkerStopped");
+    let record = record(&bed, "a").await;
+    assert_eq!((record.status, record.attempts, record.errors.len()), (Status::Pending, 0, 0));
+    assert_eq!(begun.load(Ordering::SeqCst), 0, "nothing was begun that nobody hears of");
+}
+
+async fn a_hook_that_panics_at_the_end_leaves_no_state_waiting(bed: Bed) {
+    let states = States::new();
+    let worker = worker(&bed, &states)
+        .on_event(|event| assert!(!matches!(event, ActivityEvent::Succeeded { .. }), "on purpose"));
+    let working = work(worker, |_| async { Ok(json!("printed")) });
+    let token = states.offer(&json!({"id": "a"}));
+    let ended = tokio::time::timeout(PATIENCE, working.run).await.expect("it stops by itself");
+    assert!(ended.unwrap_err().is_panic());
+    assert_eq!(states.told(&token), Some(Told::Success(json!("printed"))));
 }
