@@ -40,9 +40,9 @@ type Panic = Box<dyn Any + Send>;
 /// A worker for an activity of AWS Step Functions, in the making. [`run`](Self::run) runs it.
 ///
 /// It asks Step Functions for a task, takes the tracker that the task's input belongs to, runs the handler, and tells Step Functions
-/// what came of it. While the handler works, it sends heartbeats to both. What the handler returns becomes the task's data and the
-/// output of the state: a state that is retried, redriven or replayed after that gets the same output at once, and the handler is not
-/// run again. So a checkpoint that the handler keeps is in the place of the output until that is recorded.
+/// what came of it. From the start until the outcome is recorded, it sends heartbeats to both. What the handler returns becomes the
+/// task's data and the output of the state: a state that is retried, redriven or replayed after that gets the same output at once, and
+/// the handler is not run again. So a checkpoint that the handler keeps is in the place of the output until that is recorded.
 ///
 /// Where the state passes on its context object, as `{"input": …, "context": $$}`, the lock is taken in the name of the step
 /// ([`Step::owner`](super::Step::owner)), so a retry goes on at once after a crash, and the handler gets the input alone. Any other
@@ -61,7 +61,7 @@ type Panic = Box<dyn Any + Send>;
 /// | the lease is lost | fails with `LeaseLost` |
 /// | DynamoDB does not take the start or the outcome | fails with `StoreUnavailable` or `OutcomeNotRecorded` |
 /// | the worker stops before it is done | fails with `WorkerStopped`, and the attempt is not counted |
-/// | the state waits no more (it timed out, or was stopped) | the work is dropped, and the attempt recorded as failed with `TaskTokenStale` |
+/// | the state waits no more (it timed out, or was stopped) | the work is dropped, and the attempt recorded as failed with `TaskTokenStale`; work that has not begun is given back, and the attempt not counted |
 ///
 /// So `Retry` the state on `TaskLocked`, `TaskNotDue`, `LeaseLost`, `StoreUnavailable`, `OutcomeNotRecorded`, `WorkerStopped`,
 /// `States.Timeout` and `States.HeartbeatTimeout`, and give it a `HeartbeatSeconds` of three times the [heartbeat](Self::heartbeat)
