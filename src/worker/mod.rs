@@ -127,7 +127,7 @@ impl<D: Data> Worker<D> {
         self
     }
 
-    /// Gives back what it works on as soon as this token fires, grace or no grace.
+    /// Stops as soon as this token fires, and gives back what it works on, grace or no grace.
     pub fn give_back_on(mut self, token: CancellationToken) -> Self {
         self.abandon = token;
         self
@@ -172,7 +172,12 @@ impl<D: Data> Worker<D> {
             next_start: Duration::ZERO,
             worker: Arc::new(self),
         };
-        let worked = shift.work().await;
+        let abandon = shift.abandon.clone();
+        let worked = tokio::select! {
+            worked = shift.work() => worked,
+            // What it took after that, it would only give back.
+            () = abandon.cancelled() => Ok(()),
+        };
         shift.finish().await;
         worked.map(|()| shift.report)
     }
@@ -328,9 +333,10 @@ where
                 }
                 event::tell(hook.as_ref(), &WorkerEvent::Started { id: lease.id(), attempt: lease.attempt() });
                 tokio::select! {
+                    // Work that is done is recorded, whatever else has come by then.
                     biased;
-                    () = abandon.cancelled() => Err(WorkError::release("the worker stops")),
                     outcome = handler(lease) => outcome,
+                    () = abandon.cancelled() => Err(WorkError::release("the worker stops")),
                 }
             });
             let ended = Ended::of(run.await);

@@ -99,6 +99,7 @@ fn main() -> ExitCode {
             stepfunctions::callback_cli::tests,
             stepfunctions::callback_retention::tests,
             stepfunctions::activity::tests,
+            stepfunctions::activity_troubles::tests,
         ] {
             trials.extend(tests(backend));
         }

@@ -12,9 +12,10 @@ use dynamo_tracker::{
 };
 use futures_util::future::join_all;
 use futures_util::stream;
+use tokio::sync::Notify;
 
 use crate::bed::http::Fault;
-use crate::bed::{Bed, SHARDS};
+use crate::bed::{Bed, SHARDS, on_one_thread};
 
 crate::tests![
     a_worker_does_all_that_is_due,
@@ -26,6 +27,8 @@ crate::tests![
     what_is_scheduled_is_left_for_later,
     told_to_stop_it_ends_what_it_began,
     after_the_grace_it_gives_back_what_it_has,
+    work_that_is_done_is_not_given_back,
+    to_give_back_is_to_stop,
     it_keeps_to_its_rate,
     every_event_is_told,
     it_lives_through_faults,
@@ -217,6 +220,49 @@ async fn after_the_grace_it_gives_back_what_it_has(bed: Bed) {
     assert_eq!((stats.in_progress, stats.pending + report.succeeded), (0, 4));
     let given_back = client.load("task-1").await.unwrap().unwrap();
     assert_eq!((given_back.attempts, given_back.errors.len()), (0, 0));
+}
+
+/// Work that is done at the same time as it is to be given back.
+async fn work_that_is_done_is_not_given_back(bed: Bed) {
+    let client = client(&bed);
+    fill(&client, 1).await;
+    on_one_thread(async {
+        let (stop, give_back) = (CancellationToken::new(), CancellationToken::new());
+        let (begun, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&done));
+        let worker = client.worker().stop_on(stop.clone()).give_back_on(give_back.clone());
+        let working = tokio::spawn(worker.run(move |_| {
+            let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
+            async move {
+                telling.notify_one();
+                waiting.notified().await;
+                Ok(())
+            }
+        }));
+        begun.notified().await;
+        done.notify_one();
+        stop.cancel();
+        give_back.cancel();
+        let report = working.await.unwrap().unwrap();
+        assert_eq!((report.succeeded, report.released), (1, 0));
+    });
+    assert_eq!(client.load("task-0").await.unwrap().unwrap().status, Status::Succeeded);
+}
+
+async fn to_give_back_is_to_stop(bed: Bed) {
+    let client = client(&bed);
+    fill(&client, 1).await;
+    let give_back = CancellationToken::new();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (told, counted) = (give_back.clone(), Arc::clone(&begun));
+    let worker = client.worker().give_back_on(give_back).run(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        told.cancel();
+        std::future::pending::<Result<(), WorkError>>()
+    });
+    let report = tokio::time::timeout(Duration::from_secs(30), worker).await.expect("it stops by itself").unwrap();
+    assert_eq!((report.released, begun.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!(client.load("task-0").await.unwrap().unwrap().status, Status::Pending);
 }
 
 async fn it_keeps_to_its_rate(bed: Bed) {

@@ -62,7 +62,7 @@ pub enum ActivityEvent<'a> {
         /// Why.
         error: &'a Error,
     },
-    /// The state waits no more, and the work was dropped.
+    /// The state waits no more, and the work was dropped, or not begun.
     Stale {
         /// The task.
         id: &'a TaskId,
@@ -92,7 +92,7 @@ pub struct ActivityReport {
     pub lease_lost: u64,
     /// Starts and outcomes that DynamoDB did not take.
     pub not_recorded: u64,
-    /// Attempts that were dropped since their state waited no more.
+    /// Attempts that were dropped, or not begun, since their state waited no more.
     pub stale: u64,
     /// Tasks that were given back when the worker stopped, or not begun.
     pub stopped: u64,

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::poll::Polled;
 use super::{ActivityEvent, Shift};
@@ -32,6 +33,7 @@ use crate::work_error::WorkError;
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 /// A reply is sent this often. After that, the state times out, and its retry gets the same.
 const MAX_TRIES: u32 = 10;
+const WAITS_NO_MORE: &str = "the state waits no more for this attempt: it timed out, or was stopped";
 
 /// A task in hand: what the handler of an [`ActivityWorker`](super::ActivityWorker) gets. `Debug` does not show the input.
 #[non_exhaustive]
@@ -56,7 +58,9 @@ struct Job {
     input: Value,
     step: Option<Step>,
     token: TaskToken,
-    /// Set when Step Functions has said that the state waits no more.
+    /// Fires when Step Functions has said that the state waits no more.
+    gone: CancellationToken,
+    /// Set when the work was dropped for that.
     stale: AtomicBool,
 }
 
@@ -67,7 +71,7 @@ where
     F: Fn(Activity<D>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<D, WorkError>> + Send + 'static,
 {
-    if shift.stop.is_cancelled() {
+    if shift.stops() {
         shift.tell(&ActivityEvent::Stopped);
         return shift.reply(&token, &stopped()).await;
     }
@@ -87,6 +91,10 @@ fn stopped() -> Reply {
     Reply::failure("WorkerStopped", "the worker stops; retry the state, for another worker to do it")
 }
 
+fn given_back() -> WorkError {
+    WorkError::release("the worker stops")
+}
+
 impl<D: Data, F> Shift<D, F> {
     /// The job of an input, or why there is none.
     fn read(&self, input: &str, token: TaskToken) -> Result<Job, Reply> {
@@ -97,7 +105,9 @@ impl<D: Data, F> Shift<D, F> {
         let key = catch_unwind(AssertUnwindSafe(|| (self.worker.key)(&input)));
         let key = key.map_err(|_| invalid("the worker's key panicked at the activity's input"))?;
         match key.filter(|id| !id.is_empty()) {
-            Some(id) => Ok(Job { id, input, step, token, stale: AtomicBool::new(false) }),
+            Some(id) => {
+                Ok(Job { id, input, step, token, gone: CancellationToken::new(), stale: AtomicBool::new(false) })
+            }
             None => Err(Reply::failure("MissingKey", "there is nothing in the activity's input to know its task by")),
         }
     }
@@ -150,6 +160,10 @@ where
 {
     /// Starts the task, works and records what came of it. Returns what Step Functions is to be told, if it still listens.
     async fn work(self: &Arc<Self>, job: &Job) -> Option<Reply> {
+        // From before the start until the outcome is in, since either may take DynamoDB as long as it likes. In a task of its own, so that
+        // work which is slow to yield does not time out. It ends with this future.
+        let mut beats = JoinSet::new();
+        beats.spawn(Arc::clone(self).until_gone(job.token.clone(), job.gone.clone()));
         let run = self.worker.client.run_recorded(&job.id, self.options(job), |lease| self.attempt(job, lease));
         match AssertUnwindSafe(run).catch_unwind().await {
             Ok(ended) => self.conclude(job, ended),
@@ -163,12 +177,12 @@ where
     }
 
     /// The work itself, for as long as it is wanted.
-    async fn attempt(self: &Arc<Self>, job: &Job, lease: Lease<D>) -> Result<Value, WorkError> {
+    async fn attempt(&self, job: &Job, lease: Lease<D>) -> Result<Value, WorkError> {
+        self.may_begin(job)?;
         self.tell(&ActivityEvent::Started { id: lease.id(), attempt: lease.attempt() });
+        // The hook may have panicked at that.
+        self.may_begin(job)?;
         let held = Arc::clone(&lease.held);
-        // In a task of its own, so that work which is slow to yield does not time out. It ends with this future.
-        let mut beats = JoinSet::new();
-        beats.spawn(Arc::clone(self).until_stale(job.token.clone()));
         let activity = Activity { input: job.input.clone(), step: job.step.clone(), lease };
         tokio::select! {
             // Work that is done is recorded, whatever else has come by then.
@@ -178,24 +192,35 @@ where
                 held.set_unsaved(value);
                 Ok(output)
             }
-            () = self.abandon.cancelled() => Err(WorkError::release("the worker stops")),
-            _ = beats.join_next() => {
+            () = self.abandon.cancelled() => Err(given_back()),
+            () = job.gone.cancelled() => {
                 job.stale.store(true, Ordering::Relaxed);
-                let message = "the state waits no more for this attempt: it timed out, or was stopped";
-                Err(WorkError::from_parts("TaskTokenStale", message, None))
+                Err(WorkError::from_parts("TaskTokenStale", WAITS_NO_MORE, None))
             }
         }
     }
 
+    /// Whether the work is still wanted. What has not begun is given back, and its attempt is not counted.
+    fn may_begin(&self, job: &Job) -> Result<(), WorkError> {
+        if self.gives_back() {
+            return Err(given_back());
+        }
+        if job.gone.is_cancelled() {
+            job.stale.store(true, Ordering::Relaxed);
+            return Err(WorkError::release(WAITS_NO_MORE));
+        }
+        Ok(())
+    }
+
     /// Tells Step Functions that the work goes on, until the state waits no more.
-    async fn until_stale(self: Arc<Self>, token: TaskToken) {
+    async fn until_gone(self: Arc<Self>, token: TaskToken, gone: CancellationToken) {
         let mut tries = 0;
         loop {
             let period = self.worker.heartbeat;
             self.sleep(if tries == 0 { period } else { AGAIN.delay(tries).min(period) }).await;
             match heartbeat(&self.worker.step_functions, &token).await {
                 Ok(Taken::Now) => tries = 0,
-                Ok(Taken::Stale | Taken::Unknown) => return,
+                Ok(Taken::Stale | Taken::Unknown) => return gone.cancel(),
                 Err(error) => {
                     tries += 1;
                     tracing::warn!(tries, "a heartbeat did not get through, and is sent again: {error}");
@@ -227,7 +252,7 @@ where
             }
             Err(RunError::Failed { tracker, error }) => {
                 self.tell(&ActivityEvent::Failed { id: &tracker.id, tracker: &tracker, error: &error });
-                let given_back = self.abandon.is_cancelled() && tracker.status == Status::Pending;
+                let given_back = self.gives_back() && tracker.status == Status::Pending;
                 Some(if given_back { stopped() } else { Reply::failure(error.type_name(), &error.to_string()) })
             }
             Err(RunError::Refused(error)) => Some(self.refused(id, &error)),

@@ -7,8 +7,8 @@ mod poll;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
@@ -35,13 +35,14 @@ const MOST: usize = 1000;
 
 type Key = dyn Fn(&Value) -> Option<String> + Send + Sync;
 type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
+type Panic = Box<dyn Any + Send>;
 
 /// A worker for an activity of AWS Step Functions, in the making. [`run`](Self::run) runs it.
 ///
 /// It asks Step Functions for a task, takes the tracker that the task's input belongs to, runs the handler, and tells Step Functions
-/// what came of it. While the handler works, it sends heartbeats to both. What the handler returns becomes the task's data and the
-/// output of the state: a state that is retried, redriven or replayed after that gets the same output at once, and the handler is not
-/// run again. So a checkpoint that the handler keeps is in the place of the output until that is recorded.
+/// what came of it. From the start until the outcome is recorded, it sends heartbeats to both. What the handler returns becomes the
+/// task's data and the output of the state: a state that is retried, redriven or replayed after that gets the same output at once, and
+/// the handler is not run again. So a checkpoint that the handler keeps is in the place of the output until that is recorded.
 ///
 /// Where the state passes on its context object, as `{"input": …, "context": $$}`, the lock is taken in the name of the step
 /// ([`Step::owner`](super::Step::owner)), so a retry goes on at once after a crash, and the handler gets the input alone. Any other
@@ -60,7 +61,7 @@ type Hook = Arc<dyn Fn(&ActivityEvent<'_>) + Send + Sync>;
 /// | the lease is lost | fails with `LeaseLost` |
 /// | DynamoDB does not take the start or the outcome | fails with `StoreUnavailable` or `OutcomeNotRecorded` |
 /// | the worker stops before it is done | fails with `WorkerStopped`, and the attempt is not counted |
-/// | the state waits no more (it timed out, or was stopped) | the work is dropped, and the attempt recorded as failed with `TaskTokenStale` |
+/// | the state waits no more (it timed out, or was stopped) | the work is dropped, and the attempt recorded as failed with `TaskTokenStale`; work that has not begun is given back, and the attempt not counted |
 ///
 /// So `Retry` the state on `TaskLocked`, `TaskNotDue`, `LeaseLost`, `StoreUnavailable`, `OutcomeNotRecorded`, `WorkerStopped`,
 /// `States.Timeout` and `States.HeartbeatTimeout`, and give it a `HeartbeatSeconds` of three times the [heartbeat](Self::heartbeat)
@@ -166,7 +167,8 @@ impl<D: Data> ActivityWorker<D> {
         self
     }
 
-    /// Gives back what it works on as soon as this token fires, grace or no grace.
+    /// Stops as soon as this token fires, and gives back what it works on, grace or no grace. A poll that is under way is not waited
+    /// for: where Step Functions gives it a task after all, that state waits until its heartbeat's timeout.
     pub fn give_back_on(mut self, token: CancellationToken) -> Self {
         self.abandon = token;
         self
@@ -190,7 +192,8 @@ impl<D: Data> ActivityWorker<D> {
     ///
     /// # Panics
     ///
-    /// Where [`on_event`](Self::on_event) panics, after the other tasks that are being worked on have ended.
+    /// Where [`on_event`](Self::on_event) panics, after all that is being worked on has ended and its states were told. A task whose work
+    /// has not begun by then is given back, and its attempt is not counted.
     pub async fn run<F, Fut>(self, handler: F) -> Result<ActivityReport, Error>
     where
         F: Fn(Activity<D>) -> Fut + Send + Sync + 'static,
@@ -200,6 +203,7 @@ impl<D: Data> ActivityWorker<D> {
             // Of its own, so that a fault stops this worker and not whoever shares its token.
             stop: self.stop.child_token(),
             abandon: self.abandon.child_token(),
+            panic: Mutex::default(),
             report: Mutex::default(),
             handler,
             worker: self,
@@ -209,12 +213,10 @@ impl<D: Data> ActivityWorker<D> {
             slots.spawn(slot(Arc::clone(&shift)));
         }
         let worked = shift.supervise(slots).await;
-        let report = *shift.report.lock().unwrap_or_else(PoisonError::into_inner);
-        match worked {
-            Ok(()) => Ok(report),
-            Err(Fault::Error(error)) => Err(error),
-            Err(Fault::Panic(panic)) => resume_unwind(panic),
+        if let Some(panic) = lock(&shift.panic).take() {
+            resume_unwind(panic);
         }
+        worked.map(|()| *lock(&shift.report))
     }
 }
 
@@ -228,12 +230,6 @@ impl<D> fmt::Debug for ActivityWorker<D> {
     }
 }
 
-/// What a worker can't go on after.
-enum Fault {
-    Error(Error),
-    Panic(Box<dyn Any + Send>),
-}
-
 /// A worker at work.
 struct Shift<D, F> {
     worker: ActivityWorker<D>,
@@ -241,6 +237,8 @@ struct Shift<D, F> {
     stop: CancellationToken,
     /// Fires when what has not ended is to be given back.
     abandon: CancellationToken,
+    /// What the hook panicked with first, which goes on when the worker has stopped.
+    panic: Mutex<Option<Panic>>,
     report: Mutex<ActivityReport>,
 }
 
@@ -252,7 +250,7 @@ where
     Fut: Future<Output = Result<D, WorkError>> + Send + 'static,
 {
     let mut tries = 0;
-    while !shift.stop.is_cancelled() {
+    while !shift.stops() {
         match shift.poll().await {
             Ok(Some(polled)) => job::handle(&shift, polled).await,
             Ok(None) => {}
@@ -274,6 +272,11 @@ impl<D: Data, F> Shift<D, F> {
         self.worker.client.context.clock.sleep(duration)
     }
 
+    /// Whether it is to begin nothing more.
+    fn stops(&self) -> bool {
+        self.stop.is_cancelled() || self.abandon.is_cancelled()
+    }
+
     /// Waits, unless it is to stop.
     async fn pause(&self, duration: Duration) {
         tokio::select! {
@@ -283,7 +286,7 @@ impl<D: Data, F> Shift<D, F> {
     }
 
     /// Waits for the slots. What has not ended when the grace is over is given back.
-    async fn supervise(&self, mut slots: JoinSet<Result<(), Error>>) -> Result<(), Fault> {
+    async fn supervise(&self, mut slots: JoinSet<Result<(), Error>>) -> Result<(), Error> {
         let mut worked = Ok(());
         while !self.stop.is_cancelled() {
             tokio::select! {
@@ -292,6 +295,7 @@ impl<D: Data, F> Shift<D, F> {
                     Some(ended) => self.tally(ended, &mut worked),
                 },
                 () = self.stop.cancelled() => {}
+                () = self.abandon.cancelled() => self.stop.cancel(),
             }
         }
         let mut over = std::pin::pin!(self.sleep(self.worker.grace));
@@ -319,29 +323,46 @@ impl<D: Data, F> Shift<D, F> {
     }
 
     /// What a slot cannot go on after, the others can't either. One that was aborted has nothing to say.
-    fn tally(&self, ended: Result<Result<(), Error>, JoinError>, worked: &mut Result<(), Fault>) {
-        let fault = match ended {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => Fault::Error(error),
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => Fault::Panic(panic),
-                Err(_) => return,
-            },
-        };
-        if worked.is_ok() {
-            match &fault {
-                Fault::Error(error) => tracing::error!("the worker stops: {error}"),
-                Fault::Panic(_) => tracing::error!("the worker stops: it panicked"),
+    fn tally(&self, ended: Result<Result<(), Error>, JoinError>, worked: &mut Result<(), Error>) {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                if worked.is_ok() {
+                    tracing::error!("the worker stops: {error}");
+                    self.stop.cancel();
+                    *worked = Err(error);
+                }
             }
-            self.stop.cancel();
-            *worked = Err(fault);
+            Err(ended) => {
+                if let Ok(panic) = ended.try_into_panic() {
+                    self.stop_at(panic);
+                }
+            }
         }
     }
 
+    /// A hook that panics costs no task: what it panics at has happened all the same, and the state is still to hear of that.
     fn tell(&self, event: &ActivityEvent<'_>) {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).add(event);
-        if let Some(hook) = &self.worker.hook {
-            hook(event);
+        lock(&self.report).add(event);
+        let Some(hook) = &self.worker.hook else { return };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(event))) {
+            self.stop_at(panic);
         }
     }
+
+    /// Stops, and keeps the panic until it has.
+    fn stop_at(&self, panic: Panic) {
+        tracing::error!("the worker stops: it panicked");
+        lock(&self.panic).get_or_insert(panic);
+        self.stop.cancel();
+    }
+
+    /// Whether work that has not begun is to be given back.
+    fn gives_back(&self) -> bool {
+        self.abandon.is_cancelled() || lock(&self.panic).is_some()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

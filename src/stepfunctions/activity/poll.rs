@@ -32,6 +32,8 @@ impl<D: Data, F> Shift<D, F> {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let request = worker.step_functions.get_activity_task().activity_arn(&worker.arn).worker_name(&worker.name);
         let answer = tokio::select! {
+            // A task that has come is told of the stop, and not left to time out.
+            biased;
             answer = request.customize().config_override(settings).send() => answer,
             () = self.abandon.cancelled() => return Ok(None),
         };

@@ -15,6 +15,7 @@ pub(crate) mod states;
 pub(crate) mod stepfunctions;
 
 use std::fmt;
+use std::future::Future;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -161,6 +162,15 @@ impl Bed {
     pub(crate) fn client<D: Data>(&self) -> TrackerClient<D> {
         self.builder().build().unwrap()
     }
+}
+
+/// Runs this on one thread, so that nobody sees what it does between two waits until it waits.
+pub(crate) fn on_one_thread(body: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::block_in_place(move || {
+        runtime.block_on(body);
+        drop(runtime);
+    });
 }
 
 /// The SDK's configuration for a backend at `endpoint`.

@@ -1,7 +1,7 @@
 //! Step Functions as those see it who have a task token or work for an activity: a server in the process, whose states wait until
 //! they are told, and can time out when a test says so. The faults are those of [`FaultyHttp`], before it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ struct State {
     tasks: VecDeque<(String, String)>,
     /// How often each state was told that the work goes on.
     beats: HashMap<String, u32>,
+    /// States that waited no more when they were told that the work goes on.
+    refused: HashSet<String>,
     /// What was asked, in its order.
     calls: Vec<String>,
     /// Whether a poll has no answer for a while, though there is a task.
@@ -138,8 +140,18 @@ impl States {
 
     /// Waits until it was told so often that the work goes on.
     pub(crate) async fn until_beats(&self, token: &TaskToken, beats: u32) {
-        let count = || self.shared.state.lock().unwrap().beats.get(token.as_str()).copied().unwrap_or_default();
-        self.until("heartbeats", || (count() >= beats).then_some(())).await;
+        self.until("heartbeats", || (self.beats(token) >= beats).then_some(())).await;
+    }
+
+    /// How often it was told that the work goes on.
+    pub(crate) fn beats(&self, token: &TaskToken) -> u32 {
+        self.shared.state.lock().unwrap().beats.get(token.as_str()).copied().unwrap_or_default()
+    }
+
+    /// Waits until somebody hears that the state waits no more.
+    pub(crate) async fn until_refused(&self, token: &TaskToken) {
+        let refused = || self.shared.state.lock().unwrap().refused.contains(token.as_str());
+        self.until("a refusal", || refused().then_some(())).await;
     }
 
     async fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
@@ -230,7 +242,11 @@ impl Shared {
         match state.waiting.get(token) {
             None => return Err("InvalidToken"),
             Some(Ok(None)) => *state.beats.entry(token.to_owned()).or_default() += 1,
-            Some(_) => return Err("TaskTimedOut"),
+            Some(_) => {
+                state.refused.insert(token.to_owned());
+                self.changed.notify_waiters();
+                return Err("TaskTimedOut");
+            }
         }
         self.changed.notify_waiters();
         Ok(json!({}))

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::bed::Bed;
 use crate::bed::http::Fault;
 use crate::bed::states::{ACTIVITY, States, Told};
+use crate::bed::{Bed, on_one_thread};
 
 crate::tests![
     a_task_is_done_once_however_often_it_comes,
@@ -43,33 +43,33 @@ crate::tests![
 ];
 
 /// By the real clock, which heartbeats go by.
-fn client(bed: &Bed) -> TrackerClient<Value> {
+pub(super) fn client(bed: &Bed) -> TrackerClient<Value> {
     bed.builder().clock(SystemClock).build().unwrap()
 }
 
-fn worker(bed: &Bed, states: &States) -> ActivityWorker<Value> {
+pub(super) fn worker(bed: &Bed, states: &States) -> ActivityWorker<Value> {
     let key = |input: &Value| Some(input["id"].as_str()?.to_owned());
     ActivityWorker::new(client(bed), states.client(), ACTIVITY, key)
 }
 
-async fn record(bed: &Bed, id: &str) -> Tracker<Value> {
+pub(super) async fn record(bed: &Bed, id: &str) -> Tracker<Value> {
     client(bed).load(id).await.unwrap().unwrap()
 }
 
 /// A worker at work, until it is stopped.
-struct Working {
-    stop: CancellationToken,
-    run: JoinHandle<Result<ActivityReport, Error>>,
+pub(super) struct Working {
+    pub(super) stop: CancellationToken,
+    pub(super) run: JoinHandle<Result<ActivityReport, Error>>,
 }
 
 impl Working {
-    async fn stop(self) -> ActivityReport {
+    pub(super) async fn stop(self) -> ActivityReport {
         self.stop.cancel();
         self.run.await.unwrap().unwrap()
     }
 }
 
-fn work<F, Fut>(worker: ActivityWorker<Value>, handler: F) -> Working
+pub(super) fn work<F, Fut>(worker: ActivityWorker<Value>, handler: F) -> Working
 where
     F: Fn(dynamo_tracker::stepfunctions::Activity<Value>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Value, WorkError>> + Send + 'static,
@@ -80,7 +80,7 @@ where
 }
 
 /// What a report that counts nothing else looks like.
-fn report(set: impl FnOnce(&mut ActivityReport)) -> ActivityReport {
+pub(super) fn report(set: impl FnOnce(&mut ActivityReport)) -> ActivityReport {
     let mut report = ActivityReport::default();
     set(&mut report);
     report
@@ -409,8 +409,7 @@ async fn what_is_not_done_in_time_is_given_back(bed: Bed) {
 /// Work that is done at the same time as it is to be given back. On one thread, so that nothing sees the one without the other.
 async fn work_that_is_done_is_not_given_back(bed: Bed) {
     let states = States::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let work = async {
+    on_one_thread(async {
         let give_back = CancellationToken::new();
         let (begun, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&done));
@@ -428,10 +427,6 @@ async fn work_that_is_done_is_not_given_back(bed: Bed) {
         give_back.cancel();
         assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
         assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
-    };
-    tokio::task::block_in_place(move || {
-        runtime.block_on(work);
-        drop(runtime);
     });
 }
 

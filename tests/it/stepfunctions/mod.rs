@@ -2,6 +2,7 @@
 //! state machines on the interpreter in `bed/stepfunctions`.
 
 pub(crate) mod activity;
+pub(crate) mod activity_troubles;
 pub(crate) mod asl;
 pub(crate) mod callback;
 pub(crate) mod callback_cli;

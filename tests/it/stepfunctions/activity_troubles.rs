@@ -1,0 +1,130 @@
+//! A worker for an activity whose DynamoDB is slow, whose hook panics, or that is to give back what it has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dynamo_tracker::stepfunctions::ActivityEvent;
+use dynamo_tracker::{CancellationToken, Status, TaskToken};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::activity::{record, report, work, worker};
+use crate::bed::Bed;
+use crate::bed::states::{States, Told};
+
+crate::tests![
+    heartbeats_go_on_while_dynamodb_is_slow,
+    work_is_not_begun_for_a_state_that_waits_no_more,
+    to_give_back_is_to_stop,
+    a_hook_that_panics_at_the_start_costs_no_attempt,
+    a_hook_that_panics_at_the_end_leaves_no_state_waiting,
+];
+
+/// No worker takes so long to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+const BEAT: Duration = Duration::from_millis(20);
+
+/// DynamoDB's next answer comes when the state has been told twice more that the work goes on, which is counted.
+fn slow(bed: &Bed, states: &Arc<States>, token: &TaskToken, counted: &Arc<AtomicU32>) {
+    let (states, token, counted) = (Arc::clone(states), token.clone(), Arc::clone(counted));
+    bed.http.before_answer(move || async move {
+        states.until_beats(&token, states.beats(&token) + 2).await;
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+}
+
+async fn heartbeats_go_on_while_dynamodb_is_slow(bed: Bed) {
+    let states = Arc::new(States::new());
+    let counted = Arc::new(AtomicU32::new(0));
+    let token = states.offer(&json!({"id": "a"}));
+    slow(&bed, &states, &token, &counted);
+    let bed = Arc::new(bed);
+    let slowing = (Arc::clone(&bed), Arc::clone(&states), token.clone(), Arc::clone(&counted));
+    let working = work(worker(&bed, &states).heartbeat(BEAT), move |_| {
+        let (bed, states, token, counted) = &slowing;
+        slow(bed, states, token, counted);
+        async { Ok(json!("printed")) }
+    });
+    assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
+    assert_eq!(counted.load(Ordering::SeqCst), 2, "once at the start, and once at the outcome");
+    assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
+}
+
+async fn work_is_not_begun_for_a_state_that_waits_no_more(bed: Bed) {
+    let states = Arc::new(States::new());
+    let (begun, heard) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let token = states.offer(&json!({"id": "a"}));
+    let (ending, timed_out, hearing) = (Arc::clone(&states), token.clone(), Arc::clone(&heard));
+    bed.http.before_answer(move || async move {
+        ending.time_out(&timed_out);
+        ending.until_refused(&timed_out).await;
+        hearing.fetch_add(1, Ordering::SeqCst);
+    });
+    let counted = Arc::clone(&begun);
+    let working = work(worker(&bed, &states).heartbeat(BEAT), move |activity| {
+        let first = activity.input["first"] != false;
+        counted.fetch_add(u32::from(first), Ordering::SeqCst);
+        async move { if first { std::future::pending().await } else { Ok(json!("printed")) } }
+    });
+    let retried = states.until_told(&states.offer(&json!({"id": "a", "first": false}))).await;
+    assert_eq!(retried, Told::Success(json!("printed")));
+    assert_eq!((states.told(&token), heard.load(Ordering::SeqCst)), (None, 1));
+    // The worker may hear of it a moment too late. Only what was begun is counted.
+    assert_eq!(record(&bed, "a").await.attempts, 1 + begun.load(Ordering::SeqCst));
+    assert_eq!(working.stop().await, report(|report| (report.stale, report.succeeded) = (1, 1)));
+}
+
+async fn to_give_back_is_to_stop(bed: Bed) {
+    let states = States::new();
+    let (give_back, begun) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let telling = Arc::clone(&begun);
+    let working = work(worker(&bed, &states).give_back_on(give_back.clone()), move |_| {
+        telling.notify_one();
+        std::future::pending()
+    });
+    let token = states.offer(&json!({"id": "a"}));
+    begun.notified().await;
+    let left = states.offer(&json!({"id": "b"}));
+    states.calls();
+    give_back.cancel();
+    let stopped = tokio::time::timeout(PATIENCE, working.run).await.expect("it stops by itself").unwrap();
+    assert_eq!(stopped.unwrap(), report(|report| report.stopped = 1));
+    assert_eq!(states.told(&token).unwrap().failure().0, "WorkerStopped");
+    assert_eq!(
+        (states.calls(), states.told(&left)),
+        (vec!["SendTaskFailure".to_owned()], None),
+        "it asks for nothing more"
+    );
+}
+
+async fn a_hook_that_panics_at_the_start_costs_no_attempt(bed: Bed) {
+    let states = States::new();
+    let begun = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&begun);
+    // At whatever follows, too.
+    let worker = worker(&bed, &states).on_event(|_| panic!("on purpose"));
+    let working = work(worker, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Ok(json!("printed")) }
+    });
+    let token = states.offer(&json!({"id": "a"}));
+    let ended = tokio::time::timeout(PATIENCE, working.run).await.expect("it stops by itself");
+    let panic = ended.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+    assert_eq!(states.told(&token).unwrap().failure().0, "WorkerStopped");
+    let record = record(&bed, "a").await;
+    assert_eq!((record.status, record.attempts, record.errors.len()), (Status::Pending, 0, 0));
+    assert_eq!(begun.load(Ordering::SeqCst), 0, "nothing was begun that nobody hears of");
+}
+
+async fn a_hook_that_panics_at_the_end_leaves_no_state_waiting(bed: Bed) {
+    let states = States::new();
+    let worker = worker(&bed, &states)
+        .on_event(|event| assert!(!matches!(event, ActivityEvent::Succeeded { .. }), "on purpose"));
+    let working = work(worker, |_| async { Ok(json!("printed")) });
+    let token = states.offer(&json!({"id": "a"}));
+    let ended = tokio::time::timeout(PATIENCE, working.run).await.expect("it stops by itself");
+    assert!(ended.unwrap_err().is_panic());
+    assert_eq!(states.told(&token), Some(Told::Success(json!("printed"))));
+}
