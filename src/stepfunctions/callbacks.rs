@@ -43,6 +43,7 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 /// | ignored | fails with `TaskIgnored` |
 /// | deleted before it was over | fails with `TaskDeleted` |
 /// | succeeded, with data over the 256 KiB of an output | fails with `ResponseTooLarge` |
+/// | succeeded, and its data was [not kept](crate::Tracker::data_not_kept), since the item would have been over 400 KB with it | fails with `ResponseNotKept` |
 /// | waited for by another token from now on | fails with `CallbackReplaced` (by [`call_back`](TrackerClient::call_back); a start tells nobody) |
 ///
 /// A task that has failed and may be tried again is not over, and its state waits on. A record has room for one token: that of a
@@ -122,7 +123,7 @@ impl Callbacks {
     }
 
     /// What the output of a state is, whose task has succeeded. By default it is the task's data as JSON, in which bytes are base64
-    /// and sets are lists; `null` without data.
+    /// and sets are lists; `null` without data. Not asked where the data was [not kept](crate::Tracker::data_not_kept).
     pub fn output(mut self, output: impl Fn(&Tracker<RawData>) -> Value + Send + Sync + 'static) -> Self {
         self.output = Arc::new(output);
         self

@@ -65,6 +65,12 @@ async fn every_command_that_ends_a_task_tells(bed: Bed) {
     let (ran, worked) = (create(&bed, &states, "ran").await, create(&bed, &states, "worked").await);
     run(&bed, &states, &["run", "ran", "--", "sh", "-c", "echo 5 > \"$DYNAMO_TRACKER_OUTPUT\""]).await.exits(0);
     assert_eq!(states.told(&ran), Some(Told::Success(json!(5))));
+    let unkept = states.wait();
+    run(&bed, &states, &["create", "unkept", "--data", "1", "--callback", unkept.as_str()]).await.exits(0);
+    let script = "printf '\"%0500000d\"' 0 > \"$DYNAMO_TRACKER_OUTPUT\"";
+    run(&bed, &states, &["run", "unkept", "--", "sh", "-c", script]).await.exits(0);
+    let (error, cause) = states.told(&unkept).unwrap().failure();
+    assert!(error == "ResponseNotKept" && cause.contains("400 KB"), "{error}: {cause}");
     run(&bed, &states, &["work", "--until-empty", "--", "true"]).await.exits(0);
     assert_eq!(states.told(&worked), Some(Told::Success(json!(null))));
 }
