@@ -21,6 +21,10 @@ pub(crate) trait CallBack: fmt::Debug + Send + Sync {
     /// The same for the record as it is stored now, and that record, where there is one.
     fn settle_stored<'a>(&'a self, context: &'a Context, id: &'a TaskId) -> BoxFuture<'a, Option<Tracker<RawData>>>;
 
+    /// Tells whoever waits for a task that is over and about to be deleted: nobody can do so afterwards. It is an error where they could
+    /// not be told, but for a token that is not known here.
+    fn tell_last<'a>(&'a self, record: &'a Tracker<RawData>, token: &'a TaskToken) -> BoxFuture<'a, Result<(), Error>>;
+
     /// Somebody new waits for a task that is over. Returns the record as it is where it has changed before their token was kept:
     /// then it may be over no more.
     fn answer<'a>(

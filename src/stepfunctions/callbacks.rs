@@ -151,17 +151,20 @@ impl Callbacks {
     /// Returns whether there was something to tell.
     async fn tell(&self, record: &Tracker<RawData>, token: &TaskToken) -> Result<bool, Error> {
         let Some(reply) = Reply::of(record, &*self.output) else { return Ok(false) };
-        self.send(&record.id, token, &reply).await?;
-        Ok(true)
+        match self.send(&record.id, token, &reply).await? {
+            Taken::Now | Taken::Stale => Ok(true),
+            Taken::Unknown => Err(unknown(&record.id)),
+        }
     }
 
-    async fn send(&self, id: &TaskId, token: &TaskToken, reply: &Reply) -> Result<(), Error> {
-        match reply.send(self.client().await, token).await.map_err(|error| error.about(id))? {
+    async fn send(&self, id: &TaskId, token: &TaskToken, reply: &Reply) -> Result<Taken, Error> {
+        let taken = reply.send(self.client().await, token).await.map_err(|error| error.about(id))?;
+        match taken {
             Taken::Now => tracing::info!(task = ?id, "told the state that waits for it"),
             Taken::Stale => tracing::info!(task = ?id, "the state that waited for it waits no more"),
-            Taken::Unknown => return Err(unknown(id)),
+            Taken::Unknown => tracing::warn!(task = ?id, "no such task token is known here, so no state was told"),
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn failed(&self, id: &TaskId, error: &Error) {
@@ -194,6 +197,16 @@ impl CallBack for Callbacks {
                 self.settle(context, &mut record).await;
             }
             Some(record)
+        })
+    }
+
+    fn tell_last<'a>(&'a self, record: &'a Tracker<RawData>, token: &'a TaskToken) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if let Some(reply) = Reply::of(record, &*self.output) {
+                // One that is not known here would keep the record for ever where there is no such state.
+                self.send(&record.id, token, &reply).await?;
+            }
+            Ok(())
         })
     }
 

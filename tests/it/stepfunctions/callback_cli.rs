@@ -104,7 +104,10 @@ async fn what_could_not_be_told_is_said_and_told_by_show(bed: Bed) {
     assert!(error["error"] == "unreachable" && message.contains("the next look at it tells the state"), "{error}");
     let shown = said(&mut nowhere(&["show", "t"])).await.exits(69);
     assert!(shown.out.contains("owed to a state machine") && shown.err.contains("test#t"), "{shown:?}");
-    assert!(!format!("{ended:?} {shown:?}").contains(token.as_str()));
+    // It can't be told once it is deleted, so it is not.
+    let kept = said(&mut nowhere(&["delete", "t", "--yes"])).await.exits(69);
+    assert!(kept.err.contains("was not deleted"), "{kept:?}");
+    assert!(!format!("{ended:?} {shown:?} {kept:?}").contains(token.as_str()));
     assert_eq!(states.told(&token), None);
     let shown = run(&bed, &states, &["show", "t"]).await.exits(0);
     assert!(!shown.out.contains("callback"), "{shown:?}");
@@ -121,6 +124,13 @@ async fn in_another_region_it_is_owed(bed: Bed) {
     assert!(ended.err.contains("InvalidToken") && ended.err.contains("region"), "{ended:?}");
     run(&bed, &states, &["show", "t"]).await.exits(0);
     assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
+    // A token that nobody knows does not keep its record for ever.
+    let lock = start(&bed, &elsewhere, "u").await;
+    run(&bed, &elsewhere, &["succeed", "u", "--lock", &lock]).await.exits(0);
+    run(&bed, &elsewhere, &["create", "u", "--callback", token.as_str()]).await.exits(69);
+    let deleted = run(&bed, &elsewhere, &["delete", "u", "--yes"]).await.exits(69);
+    assert!(deleted.out.contains("deleted u") && deleted.err.contains("while its record is there"), "{deleted:?}");
+    run(&bed, &states, &["show", "u"]).await.exits(66);
 }
 
 async fn a_task_that_exists_is_waited_for_as_it_is(bed: Bed) {

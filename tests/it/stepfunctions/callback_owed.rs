@@ -1,0 +1,42 @@
+//! A token whose state is still to be told goes away only when it was told, or waits no more.
+
+use dynamo_tracker::{ErrorKind, NewTask};
+use serde_json::{Value, json};
+
+use super::callback::{kept, telling, waited_for};
+use crate::bed::Bed;
+use crate::bed::http::Fault;
+use crate::bed::states::{States, Told};
+
+crate::tests![
+    what_is_owed_is_not_deleted_untold,
+];
+
+async fn what_is_owed_is_not_deleted_untold(bed: Bed) {
+    let states = States::new();
+    let (client, silent) = (telling::<Value>(&bed, &states).build().unwrap(), bed.client::<Value>());
+    let token = waited_for(&client, &states, "t").await;
+    states.http.plan([Fault::Denied, Fault::Denied]);
+    let record = client.start("t").await.unwrap().succeed().await.unwrap();
+    let error = client.delete(&record).await.unwrap_err();
+    assert_eq!((error.kind(), error.task().unwrap().as_str()), (ErrorKind::AccessDenied, "t"));
+    assert!(error.to_string().contains("was not deleted") && !format!("{error} {error:?}").contains(token.as_str()));
+    assert_eq!((states.told(&token), kept(&bed, "t").await.is_some()), (None, true));
+    client.delete(&record).await.unwrap();
+    assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
+    assert!(client.load("t").await.unwrap().is_none());
+    // One who has come after the look at it.
+    let seen = client.ignore(&client.create("late").await.unwrap()).await.unwrap();
+    let token = states.wait();
+    silent.call_back("late", token.clone()).await.unwrap();
+    states.http.plan([Fault::Denied]);
+    assert_eq!(client.delete(&seen).await.unwrap_err().kind(), ErrorKind::AccessDenied);
+    client.delete(&seen).await.unwrap();
+    assert_eq!(states.told(&token).unwrap().failure().0, "TaskIgnored");
+    // A token that nobody knows here would keep its record for ever.
+    let elsewhere = States::new().wait();
+    silent.create(NewTask::new("elsewhere").callback(elsewhere)).await.unwrap();
+    let record = silent.start("elsewhere").await.unwrap().succeed().await.unwrap();
+    client.delete(&record).await.unwrap();
+    assert!(silent.load("elsewhere").await.unwrap().is_none());
+}
