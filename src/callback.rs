@@ -8,8 +8,10 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::expression;
 use crate::record::{RawData, TaskId, TaskToken, Tracker};
+use crate::table::{Want, Written};
 
 /// What tells them. A trait object, so that a program in which nobody waits for anything has none of its code.
 ///
@@ -73,6 +75,48 @@ impl Context {
             && stored.version() == record.version()
         {
             (record.callback, record.expire_at) = (stored.callback, stored.expire_at);
+        }
+    }
+    /// Has a record that is over owe somebody new. Who is still to be told does not make room: they were promised that the next look
+    /// tells them, and whoever comes can say it again. Returns the record as it is where it is not as seen any more.
+    pub(crate) async fn owe(
+        &self,
+        record: &mut Tracker<RawData>,
+        token: &TaskToken,
+    ) -> Result<Option<Tracker<RawData>>, Error> {
+        if record.callback.as_ref().is_none_or(|before| before == token) {
+            return self.put_callback(record, token).await;
+        }
+        let message = "another state is still to be told that it is over, and there is room for one; have a client with callbacks look at \
+                       it, and say it again";
+        Err(Error::new(ErrorKind::Changed, message).about(&record.id))
+    }
+
+    /// Puts a token on the record in the place of the one that it has. Returns the record as it is where it is not as seen any more.
+    pub(crate) async fn put_callback(
+        &self,
+        record: &mut Tracker<RawData>,
+        token: &TaskToken,
+    ) -> Result<Option<Tracker<RawData>>, Error> {
+        let (id, seen) = (&record.id, record.version());
+        let update = expression::call_back(token, seen, record.callback.as_ref(), &self.codec);
+        match self.table.update("have somebody called back by it", id, update, Want::default()).await? {
+            Written::Done(_) => {
+                record.callback = Some(token.clone());
+                if record.status.is_final() {
+                    record.expire_at = None;
+                }
+                Ok(None)
+            }
+            Written::Refused { item, .. } => match self.decode(id, item)? {
+                // Our own write, whose answer was lost.
+                Some(stored) if stored.callback.as_ref() == Some(token) => {
+                    *record = stored;
+                    Ok(None)
+                }
+                Some(stored) => Ok(Some(stored)),
+                None => Err(Error::changed(None, id)),
+            },
         }
     }
 }

@@ -355,7 +355,7 @@ impl<D: Data> TrackerClient<D> {
         {
             let stored = context.decode(id, item)?;
             if !(repeated && is_version(&stored, tracker.version())) {
-                return Err(changed(stored, id));
+                return Err(Error::changed(stored, id));
             }
         }
         Ok(())
@@ -385,15 +385,4 @@ pub(crate) fn already_exists(existing: Option<Tracker<RawData>>, id: &TaskId) ->
     let state = existing.as_ref().map_or("unknown".to_owned(), |record| record.status.to_string());
     let message = format!("it exists already, and is {state}; start it, or create one with another id");
     Error::new(ErrorKind::AlreadyExists, message).with_tracker(existing).about(id)
-}
-
-/// The error for a write that was bound to a record which is not there any more.
-pub(crate) fn changed(stored: Option<Tracker<RawData>>, id: &TaskId) -> Error {
-    let (kind, state) = match &stored {
-        Some(record) => (ErrorKind::Changed, format!("it has changed since, and is {} now", record.status)),
-        None => (ErrorKind::NotFound, "there is no such task any more".to_owned()),
-    };
-    Error::new(kind, format!("nothing was written: {state}; load it again and decide anew"))
-        .with_tracker(stored)
-        .about(id)
 }

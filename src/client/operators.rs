@@ -1,7 +1,7 @@
 //! What people do to tasks without holding their lock.
 
+use super::TrackerClient;
 use super::acquire::write_counted;
-use super::{TrackerClient, changed};
 use crate::countdown::{AGAIN, COUNTING, Counters, MAX_TRIES, reopen};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
@@ -91,7 +91,7 @@ impl<D: Data> TrackerClient<D> {
                         self.tell_last(Some(&stored)).await?;
                         callback = stored.callback;
                     }
-                    stored => return Err(changed(stored, id)),
+                    stored => return Err(Error::changed(stored, id)),
                 },
             }
         }
@@ -143,7 +143,7 @@ impl<D: Data> TrackerClient<D> {
                     {
                         write.expire_at = None;
                     }
-                    stored => return Err(changed(stored, id)),
+                    stored => return Err(Error::changed(stored, id)),
                 },
             }
         };

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::json::to_json;
 use super::reply::{Reply, Taken};
 use crate::callback::CallBack;
-use crate::client::{NewTask, TrackerClient, changed};
+use crate::client::{NewTask, TrackerClient};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression;
@@ -47,7 +47,8 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 /// | waited for by another token from now on | fails with `CallbackReplaced` (by [`call_back`](TrackerClient::call_back); a start tells nobody) |
 ///
 /// A task that has failed and may be tried again is not over, and its state waits on. A record has room for one token: that of a
-/// state that was retried takes the place of the one before, which is of no use any more.
+/// state that was retried takes the place of the one before, which is of no use any more. Once the task is over, it does so only after
+/// the one before was told.
 ///
 /// # When Step Functions can't be told
 ///
@@ -182,7 +183,7 @@ impl CallBack for Callbacks {
             self.failed(&record.id, &error);
             // Whoever ended the task with no code of this crate did not know that it must not expire yet.
             if let (Some(token), Some(_)) = (record.callback.clone(), record.expire_at)
-                && let Err(error) = put(context, record, &token).await
+                && let Err(error) = context.put_callback(record, &token).await
             {
                 tracing::warn!("its record may expire before the state that waits for it is told: {error}");
             }
@@ -221,8 +222,8 @@ impl CallBack for Callbacks {
                 self.settle(context, record).await;
             }
             let Err(untold) = self.tell(record, &token).await else { return Ok(None) };
-            // It is owed from now on. One that was owed before and can't be told either makes room.
-            match put(context, record, &token).await {
+            // It is owed from now on.
+            match context.owe(record, &token).await {
                 Ok(None) => {
                     self.failed(&record.id, &untold);
                     Ok(None)
@@ -278,7 +279,9 @@ fn lost(untold: &Error, unkept: Error) -> Error {
         "the state that is to wait for it was not told that it is over ({untold}), nor could its token be kept for a later \
          try ({unkept}); say it again"
     );
-    Error::new(unkept.kind(), message).with_source(unkept)
+    // Where the record has no room for it, the way out is that it is told.
+    let kind = if unkept.kind() == ErrorKind::Changed { untold.kind() } else { unkept.kind() };
+    Error::new(kind, message).with_source(unkept)
 }
 
 /// Takes a token off the record, since whoever has it was told. Its retention counts from now on, unless it has changed since.
@@ -297,34 +300,6 @@ async fn take_off(context: &Context, record: &mut Tracker<RawData>, token: &Task
     Ok(())
 }
 
-/// Puts a token on the record in the place of the one that it has. Returns the record as it is where it is not as seen any more.
-async fn put(
-    context: &Context,
-    record: &mut Tracker<RawData>,
-    token: &TaskToken,
-) -> Result<Option<Tracker<RawData>>, Error> {
-    let (id, seen) = (&record.id, record.version());
-    let update = expression::call_back(token, seen, record.callback.as_ref(), &context.codec);
-    match context.table.update("have somebody called back by it", id, update, Want::default()).await? {
-        Written::Done(_) => {
-            record.callback = Some(token.clone());
-            if record.status.is_final() {
-                record.expire_at = None;
-            }
-            Ok(None)
-        }
-        Written::Refused { item, .. } => match context.decode(id, item)? {
-            // Our own write, whose answer was lost.
-            Some(stored) if stored.callback.as_ref() == Some(token) => {
-                *record = stored;
-                Ok(None)
-            }
-            Some(stored) => Ok(Some(stored)),
-            None => Err(changed(None, id)),
-        },
-    }
-}
-
 impl<D: Data> TrackerClient<D> {
     /// Has a state of a state machine wait for a task, with the token that Step Functions gave it: makes the task if there is none,
     /// and else puts the token on the one that there is. A state whose task is over is told at once, by a client that is
@@ -337,7 +312,8 @@ impl<D: Data> TrackerClient<D> {
     ///
     /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::NotFound`] where the task was deleted in between;
     /// [`ErrorKind::Changed`] where it changes all the time; else what DynamoDB refuses. Where the task is over and Step Functions
-    /// can't be told, it is no error as long as the token is on the record, for the next look to tell.
+    /// can't be told, it is no error as long as the token is on the record, for the next look to tell. It can't be put there while
+    /// another state is still to be told that the task is over.
     pub async fn call_back(&self, task: impl Into<NewTask<D>>, token: TaskToken) -> Result<Tracker<D>, Error> {
         let mut stored = match self.create(task.into().callback(token.clone())).await {
             Err(error) if error.is_already_exists() => error.tracker().cloned().ok_or(error)?,
@@ -365,11 +341,13 @@ impl<D: Data> TrackerClient<D> {
             context.settle(stored).await;
             return Ok(None);
         }
-        if context.callbacks.is_some() && stored.status.is_final() {
-            return context.settle_refused(stored, Some(token.clone())).await;
+        match (context.callbacks.is_some(), stored.status.is_final()) {
+            (true, true) => return context.settle_refused(stored, Some(token.clone())).await,
+            (false, true) => return context.owe(stored, token).await,
+            (_, false) => {}
         }
         let before = stored.callback.clone();
-        let changed = put(context, stored, token).await?;
+        let changed = context.put_callback(stored, token).await?;
         if let (None, Some(before), Some(callbacks)) = (&changed, before, &context.callbacks) {
             callbacks.replaced(&stored.id, before).await;
         }

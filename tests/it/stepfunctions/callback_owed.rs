@@ -1,6 +1,6 @@
 //! A token whose state is still to be told goes away only when it was told, or waits no more.
 
-use dynamo_tracker::{ErrorKind, NewTask};
+use dynamo_tracker::{ErrorKind, NewTask, StartOptions};
 use serde_json::{Value, json};
 
 use super::callback::{kept, telling, waited_for};
@@ -8,9 +8,7 @@ use crate::bed::Bed;
 use crate::bed::http::Fault;
 use crate::bed::states::{States, Told};
 
-crate::tests![
-    what_is_owed_is_not_deleted_untold,
-];
+crate::tests![what_is_owed_is_not_deleted_untold, what_is_owed_is_not_displaced,];
 
 async fn what_is_owed_is_not_deleted_untold(bed: Bed) {
     let states = States::new();
@@ -39,4 +37,31 @@ async fn what_is_owed_is_not_deleted_untold(bed: Bed) {
     let record = silent.start("elsewhere").await.unwrap().succeed().await.unwrap();
     client.delete(&record).await.unwrap();
     assert!(silent.load("elsewhere").await.unwrap().is_none());
+}
+
+async fn what_is_owed_is_not_displaced(bed: Bed) {
+    let states = States::new();
+    let (client, silent) = (telling::<Value>(&bed, &states).build().unwrap(), bed.client::<Value>());
+    let (first, second) = (waited_for(&client, &states, "t").await, states.wait());
+    silent.start("t").await.unwrap().succeed().await.unwrap();
+    let brings = || StartOptions::new().callback(second.clone());
+    states.http.plan([Fault::Denied, Fault::Denied, Fault::Denied, Fault::Denied]);
+    let errors = [
+        client.call_back("t", second.clone()).await.unwrap_err(),
+        client.start_with("t", brings()).await.unwrap_err(),
+        silent.call_back("t", second.clone()).await.unwrap_err(),
+    ];
+    let kinds = [ErrorKind::AccessDenied, ErrorKind::AccessDenied, ErrorKind::Changed];
+    for (error, kind) in errors.iter().zip(kinds) {
+        assert_eq!((error.kind(), error.task().unwrap().as_str()), (kind, "t"));
+        assert!(error.to_string().contains("another state is still to be told"), "{error}");
+        assert!(![&first, &second].iter().any(|token| format!("{error} {error:?}").contains(token.as_str())));
+    }
+    assert_eq!(kept(&bed, "t").await.as_deref(), Some(first.as_str()));
+    // Who comes is told where they can be, whoever else can't.
+    states.http.plan([Fault::Denied]);
+    client.call_back("t", second.clone()).await.unwrap();
+    assert_eq!((states.told(&first), states.told(&second)), (None, Some(Told::Success(json!(null)))));
+    client.load("t").await.unwrap();
+    assert_eq!((states.told(&first), kept(&bed, "t").await), (Some(Told::Success(json!(null))), None));
 }
