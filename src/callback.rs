@@ -53,15 +53,16 @@ impl Context {
     }
 
     /// The same for a record whose start was refused, and for whoever was to wait for the task from then on. Returns the record as
-    /// it is where it has changed before that was done.
+    /// it is where it has changed before that was done. A client that tells nobody keeps the token, for one that does.
     pub(crate) async fn settle_refused(
         &self,
         record: &mut Tracker<RawData>,
         token: Option<TaskToken>,
     ) -> Result<Option<Tracker<RawData>>, Error> {
-        match (&self.callbacks, token) {
-            (Some(callbacks), Some(token)) if record.status.is_final() => callbacks.answer(self, record, token).await,
-            _ => {
+        match (&self.callbacks, token.filter(|_| record.status.is_final())) {
+            (Some(callbacks), Some(token)) => callbacks.answer(self, record, token).await,
+            (None, Some(token)) => self.owe(record, &token).await,
+            (_, None) => {
                 self.settle(record).await;
                 Ok(None)
             }
@@ -77,6 +78,7 @@ impl Context {
             (record.callback, record.expire_at) = (stored.callback, stored.expire_at);
         }
     }
+
     /// Has a record that is over owe somebody new. Who is still to be told does not make room: they were promised that the next look
     /// tells them, and whoever comes can say it again. Returns the record as it is where it is not as seen any more.
     pub(crate) async fn owe(

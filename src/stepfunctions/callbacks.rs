@@ -341,10 +341,8 @@ impl<D: Data> TrackerClient<D> {
             context.settle(stored).await;
             return Ok(None);
         }
-        match (context.callbacks.is_some(), stored.status.is_final()) {
-            (true, true) => return context.settle_refused(stored, Some(token.clone())).await,
-            (false, true) => return context.owe(stored, token).await,
-            (_, false) => {}
+        if stored.status.is_final() {
+            return context.settle_refused(stored, Some(token.clone())).await;
         }
         let before = stored.callback.clone();
         let changed = context.put_callback(stored, token).await?;

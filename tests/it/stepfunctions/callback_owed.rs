@@ -1,6 +1,8 @@
 //! A token whose state is still to be told goes away only when it was told, or waits no more.
 
-use dynamo_tracker::{ErrorKind, NewTask, StartOptions};
+use std::time::Duration;
+
+use dynamo_tracker::{ErrorKind, NewTask, StartOptions, TaskToken};
 use serde_json::{Value, json};
 
 use super::callback::{kept, telling, waited_for};
@@ -8,7 +10,11 @@ use crate::bed::Bed;
 use crate::bed::http::Fault;
 use crate::bed::states::{States, Told};
 
-crate::tests![what_is_owed_is_not_deleted_untold, what_is_owed_is_not_displaced,];
+crate::tests![
+    what_is_owed_is_not_deleted_untold,
+    what_is_owed_is_not_displaced,
+    a_client_that_tells_nobody_keeps_what_a_start_brings,
+];
 
 async fn what_is_owed_is_not_deleted_untold(bed: Bed) {
     let states = States::new();
@@ -64,4 +70,26 @@ async fn what_is_owed_is_not_displaced(bed: Bed) {
     assert_eq!((states.told(&first), states.told(&second)), (None, Some(Told::Success(json!(null)))));
     client.load("t").await.unwrap();
     assert_eq!((states.told(&first), kept(&bed, "t").await), (Some(Told::Success(json!(null))), None));
+}
+
+async fn a_client_that_tells_nobody_keeps_what_a_start_brings(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).build().unwrap();
+    let silent = bed.builder::<Value>().max_attempts(1).retention(Duration::from_secs(10)).build().unwrap();
+    let (succeeded, exhausted) = (states.wait(), states.wait());
+    let brings = |token: &TaskToken| StartOptions::new().callback(token.clone());
+    silent.start("succeeded").await.unwrap().succeed().await.unwrap();
+    assert!(silent.start_with("succeeded", brings(&succeeded)).await.unwrap_err().is_already_succeeded());
+    drop(silent.start("exhausted").await.unwrap());
+    bed.clock.advance(Duration::from_secs(9));
+    // That it succeeded is still known, and what is owed does not expire.
+    assert!(silent.start_with("succeeded", brings(&succeeded)).await.unwrap_err().is_already_succeeded());
+    bed.clock.advance(Duration::from_secs(53));
+    let refused = silent.start_with("exhausted", brings(&exhausted)).await.unwrap_err();
+    assert!(refused.is_exhausted() && refused.tracker().unwrap().owes_callback());
+    for (id, token) in [("succeeded", &succeeded), ("exhausted", &exhausted)] {
+        assert_eq!((states.told(token), kept(&bed, id).await.as_deref()), (None, Some(token.as_str())));
+        client.load(id).await.unwrap();
+        assert!(states.told(token).is_some() && kept(&bed, id).await.is_none(), "{id}");
+    }
 }
