@@ -36,6 +36,10 @@ pub(crate) trait CallBack: fmt::Debug + Send + Sync {
         token: TaskToken,
     ) -> BoxFuture<'a, Result<Option<Tracker<RawData>>, Error>>;
 
+    /// Whether somebody still waits by this token, as far as can be known here.
+    #[cfg_attr(not(feature = "stepfunctions"), allow(dead_code))]
+    fn waits<'a>(&'a self, id: &'a TaskId, token: &'a TaskToken) -> BoxFuture<'a, Result<bool, Error>>;
+
     /// The task that they wait for is deleted, and there will be no outcome.
     fn deleted<'a>(&'a self, id: &'a TaskId, token: TaskToken) -> BoxFuture<'a, ()>;
 

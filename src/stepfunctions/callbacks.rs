@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::json::to_json;
-use super::reply::{Reply, Taken};
+use super::reply::{Reply, Taken, heartbeat};
 use crate::callback::CallBack;
 use crate::client::{NewTask, TrackerClient};
 use crate::context::Context;
@@ -71,7 +71,9 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 ///
 /// # Permissions
 ///
-/// `states:SendTaskSuccess` and `states:SendTaskFailure` on `*`: IAM knows no resource for a token.
+/// `states:SendTaskSuccess` and `states:SendTaskFailure` on `*`: IAM knows no resource for a token. Whoever has states wait, by
+/// [`call_back`](TrackerClient::call_back), needs `states:SendTaskHeartbeat` too, to ask whether a token that would displace another
+/// still has somebody who waits.
 ///
 /// ```no_run
 /// # async fn example(sdk_client: aws_sdk_dynamodb::Client, config: aws_config::SdkConfig) -> Result<(), Box<dyn std::error::Error>> {
@@ -234,6 +236,13 @@ impl CallBack for Callbacks {
         })
     }
 
+    fn waits<'a>(&'a self, id: &'a TaskId, token: &'a TaskToken) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let taken = heartbeat(self.client().await, token).await.map_err(|error| error.about(id))?;
+            Ok(taken != Taken::Stale)
+        })
+    }
+
     fn deleted<'a>(&'a self, id: &'a TaskId, token: TaskToken) -> BoxFuture<'a, ()> {
         self.refuse(id, token, "TaskDeleted", "the task that it waits for was deleted")
     }
@@ -306,14 +315,16 @@ impl<D: Data> TrackerClient<D> {
     /// [built with callbacks](crate::TrackerClientBuilder::callbacks). To say the same again does no harm.
     ///
     /// A record has room for one token. A state that waited before fails with `CallbackReplaced`, unless it waits no more: that is
-    /// what becomes of the token that a retried state had before.
+    /// what becomes of the token that a retried state had before. Messages come late and in any order, so a client with callbacks asks
+    /// first whether the new one still waits, by a heartbeat, and leaves the record as it is where it does not
+    /// ([`Tracker::callback`] has the other token then).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::NotFound`] where the task was deleted in between;
     /// [`ErrorKind::Changed`] where it changes all the time; else what DynamoDB refuses. Where the task is over and Step Functions
     /// can't be told, it is no error as long as the token is on the record, for the next look to tell. It can't be put there while
-    /// another state is still to be told that the task is over.
+    /// another state is still to be told that the task is over, nor in the place of another where Step Functions can't be asked.
     pub async fn call_back(&self, task: impl Into<NewTask<D>>, token: TaskToken) -> Result<Tracker<D>, Error> {
         let mut stored = match self.create(task.into().callback(token.clone())).await {
             Err(error) if error.is_already_exists() => error.tracker().cloned().ok_or(error)?,
@@ -345,6 +356,12 @@ impl<D: Data> TrackerClient<D> {
             return context.settle_refused(stored, Some(token.clone())).await;
         }
         let before = stored.callback.clone();
+        if let (Some(_), Some(callbacks)) = (&before, &context.callbacks)
+            && !callbacks.waits(&stored.id, token).await?
+        {
+            tracing::info!(task = ?stored.id, "whoever was to wait for it waits no more, and displaces nobody");
+            return Ok(None);
+        }
         let changed = context.put_callback(stored, token).await?;
         if let (None, Some(before), Some(callbacks)) = (&changed, before, &context.callbacks) {
             callbacks.replaced(&stored.id, before).await;

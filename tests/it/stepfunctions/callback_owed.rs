@@ -1,5 +1,6 @@
 //! A token whose state is still to be told goes away only when it was told, or waits no more.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dynamo_tracker::{ErrorKind, NewTask, StartOptions, TaskToken};
@@ -9,11 +10,13 @@ use super::callback::{kept, telling, waited_for};
 use crate::bed::Bed;
 use crate::bed::http::Fault;
 use crate::bed::states::{States, Told};
+use crate::infra::template::Template;
 
 crate::tests![
     what_is_owed_is_not_deleted_untold,
     what_is_owed_is_not_displaced,
     a_client_that_tells_nobody_keeps_what_a_start_brings,
+    a_token_that_waits_no_more_displaces_nobody,
 ];
 
 async fn what_is_owed_is_not_deleted_untold(bed: Bed) {
@@ -92,4 +95,34 @@ async fn a_client_that_tells_nobody_keeps_what_a_start_brings(bed: Bed) {
         client.load(id).await.unwrap();
         assert!(states.told(token).is_some() && kept(&bed, id).await.is_none(), "{id}");
     }
+}
+
+/// Messages come late, twice and in any order. That of a state which waits no more changes nothing.
+async fn a_token_that_waits_no_more_displaces_nobody(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).build().unwrap();
+    let (first, second, third) = (states.wait(), states.wait(), states.wait());
+    client.call_back("t", first.clone()).await.unwrap();
+    states.time_out(&first);
+    client.call_back("t", second.clone()).await.unwrap();
+    let record = client.call_back("t", first.clone()).await.unwrap();
+    assert_eq!((record.callback(), states.told(&second)), (Some(&second), None));
+    assert_eq!(kept(&bed, "t").await.as_deref(), Some(second.as_str()));
+    // Whether it waits can't be asked: whoever comes says it again.
+    states.http.plan([Fault::Denied]);
+    let error = client.call_back("t", third.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.task().unwrap().as_str()), (ErrorKind::AccessDenied, "t"));
+    assert_eq!(kept(&bed, "t").await.as_deref(), Some(second.as_str()));
+    client.call_back("t", third.clone()).await.unwrap();
+    assert_eq!(states.told(&second).unwrap().failure().0, "CallbackReplaced");
+    client.start("t").await.unwrap().succeed().await.unwrap();
+    assert_eq!(states.told(&third), Some(Told::Success(json!(null))));
+    // The policy in `infra/` allows what was asked of Step Functions, and no more.
+    let asked: BTreeSet<_> = states.calls().into_iter().map(|call| format!("states:{call}")).collect();
+    let template = Template::step_functions();
+    let statements = template.properties("ApproverPolicy")["PolicyDocument"]["Statement"].as_array().unwrap();
+    let answers = statements.iter().find(|statement| statement["Sid"] == "Answers").unwrap();
+    let allowed: BTreeSet<_> =
+        answers["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap()).collect();
+    assert_eq!(asked.iter().map(String::as_str).collect::<BTreeSet<_>>(), allowed);
 }
