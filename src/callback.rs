@@ -8,8 +8,10 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::expression;
 use crate::record::{RawData, TaskId, TaskToken, Tracker};
+use crate::table::{Want, Written};
 
 /// What tells them. A trait object, so that a program in which nobody waits for anything has none of its code.
 ///
@@ -21,6 +23,10 @@ pub(crate) trait CallBack: fmt::Debug + Send + Sync {
     /// The same for the record as it is stored now, and that record, where there is one.
     fn settle_stored<'a>(&'a self, context: &'a Context, id: &'a TaskId) -> BoxFuture<'a, Option<Tracker<RawData>>>;
 
+    /// Tells whoever waits for a task that is over and about to be deleted: nobody can do so afterwards. It is an error where they could
+    /// not be told, but for a token that is not known here.
+    fn tell_last<'a>(&'a self, record: &'a Tracker<RawData>, token: &'a TaskToken) -> BoxFuture<'a, Result<(), Error>>;
+
     /// Somebody new waits for a task that is over. Returns the record as it is where it has changed before their token was kept:
     /// then it may be over no more.
     fn answer<'a>(
@@ -29,6 +35,10 @@ pub(crate) trait CallBack: fmt::Debug + Send + Sync {
         record: &'a mut Tracker<RawData>,
         token: TaskToken,
     ) -> BoxFuture<'a, Result<Option<Tracker<RawData>>, Error>>;
+
+    /// Whether somebody still waits by this token, as far as can be known here.
+    #[cfg_attr(not(feature = "stepfunctions"), allow(dead_code))]
+    fn waits<'a>(&'a self, id: &'a TaskId, token: &'a TaskToken) -> BoxFuture<'a, Result<bool, Error>>;
 
     /// The task that they wait for is deleted, and there will be no outcome.
     fn deleted<'a>(&'a self, id: &'a TaskId, token: TaskToken) -> BoxFuture<'a, ()>;
@@ -47,15 +57,16 @@ impl Context {
     }
 
     /// The same for a record whose start was refused, and for whoever was to wait for the task from then on. Returns the record as
-    /// it is where it has changed before that was done.
+    /// it is where it has changed before that was done. A client that tells nobody keeps the token, for one that does.
     pub(crate) async fn settle_refused(
         &self,
         record: &mut Tracker<RawData>,
         token: Option<TaskToken>,
     ) -> Result<Option<Tracker<RawData>>, Error> {
-        match (&self.callbacks, token) {
-            (Some(callbacks), Some(token)) if record.status.is_final() => callbacks.answer(self, record, token).await,
-            _ => {
+        match (&self.callbacks, token.filter(|_| record.status.is_final())) {
+            (Some(callbacks), Some(token)) => callbacks.answer(self, record, token).await,
+            (None, Some(token)) => self.owe(record, &token).await,
+            (_, None) => {
                 self.settle(record).await;
                 Ok(None)
             }
@@ -69,6 +80,49 @@ impl Context {
             && stored.version() == record.version()
         {
             (record.callback, record.expire_at) = (stored.callback, stored.expire_at);
+        }
+    }
+
+    /// Has a record that is over owe somebody new. Who is still to be told does not make room: they were promised that the next look
+    /// tells them, and whoever comes can say it again. Returns the record as it is where it is not as seen any more.
+    pub(crate) async fn owe(
+        &self,
+        record: &mut Tracker<RawData>,
+        token: &TaskToken,
+    ) -> Result<Option<Tracker<RawData>>, Error> {
+        if record.callback.as_ref().is_none_or(|before| before == token) {
+            return self.put_callback(record, token).await;
+        }
+        let message = "another state is still to be told that it is over, and there is room for one; have a client with callbacks look at \
+                       it, and say it again";
+        Err(Error::new(ErrorKind::Changed, message).about(&record.id))
+    }
+
+    /// Puts a token on the record in the place of the one that it has. Returns the record as it is where it is not as seen any more.
+    pub(crate) async fn put_callback(
+        &self,
+        record: &mut Tracker<RawData>,
+        token: &TaskToken,
+    ) -> Result<Option<Tracker<RawData>>, Error> {
+        let (id, seen) = (&record.id, record.version());
+        let update = expression::call_back(token, seen, record.callback.as_ref(), &self.codec);
+        match self.table.update("have somebody called back by it", id, update, Want::default()).await? {
+            Written::Done(_) => {
+                record.callback = Some(token.clone());
+                if record.status.is_final() {
+                    record.expire_at = None;
+                }
+                Ok(None)
+            }
+            Written::Refused { item, .. } => match self.decode(id, item)? {
+                // Our own write, whose answer was lost.
+                Some(stored) if stored.callback.as_ref() == Some(token) => {
+                    *record = stored;
+                    Ok(None)
+                }
+                Some(stored) => Ok(Some(stored)),
+                None => Err(Error::changed(None, id)),
+            },
         }
     }
 }

@@ -137,6 +137,17 @@ impl Error {
         error
     }
 
+    /// For a write that was bound to a record which is not there any more.
+    pub(crate) fn changed(stored: Option<Tracker<RawData>>, id: &TaskId) -> Self {
+        let (kind, state) = match &stored {
+            Some(record) => (ErrorKind::Changed, format!("it has changed since, and is {} now", record.status)),
+            None => (ErrorKind::NotFound, "there is no such task any more".to_owned()),
+        };
+        Self::new(kind, format!("nothing was written: {state}; load it again and decide anew"))
+            .with_tracker(stored)
+            .about(id)
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(Arc::from(source.into()));
         self

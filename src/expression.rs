@@ -239,7 +239,6 @@ fn wait_for(update: &mut Update, token: &TaskToken) {
 
 /// Has somebody else told of the task's end, provided that the stored record is still waited for by whom was seen. A record that
 /// is over does not expire before that. Neither this nor [`told`] is a change of the task, so its version stays.
-#[cfg(feature = "stepfunctions")]
 pub(crate) fn call_back(token: &TaskToken, seen: Version, instead_of: Option<&TaskToken>, codec: &Codec) -> Update {
     let mut update = Update::default();
     wait_for(&mut update, token);

@@ -312,18 +312,14 @@ impl<D: Data> TrackerClient<D> {
             let message = "its batch would not count its end; end it by its lease, or ignore or delete it";
             return Err(Error::new(ErrorKind::InvalidArgument, message).about(&id));
         }
-        let data = to_value(&tracker.data).map_err(|error| error.about(&id))?;
-        let before = (tracker.update_time, tracker.step, tracker.due_time);
+        let before = (tracker.update_time, tracker.step, tracker.due_time, tracker.expire_at);
         if let (Some(index), false) = (&self.context.codec.index, matches!(tracker.status, Status::Other(_))) {
             tracker.due_time =
                 index.due_time_of(tracker, &self.context.codec.statuses, self.context.at_once(self.context.now()));
         }
         // The step tells two dumps of one record in the same millisecond apart.
         (tracker.update_time, tracker.step) = (self.context.now(), tracker.step.saturating_add(1));
-        let written = match self.whole(tracker, Some(data), seen) {
-            Ok(update) => self.write_whole(tracker, update).await,
-            Err(error) => Err(error),
-        };
+        let written = self.dump_as_seen(tracker, seen).await;
         match &written {
             Ok(()) => {
                 tracker.loaded = Loaded(Some(tracker.version()));
@@ -331,9 +327,21 @@ impl<D: Data> TrackerClient<D> {
                     self.context.settle_stored(tracker).await;
                 }
             }
-            Err(_) => (tracker.update_time, tracker.step, tracker.due_time) = before,
+            Err(_) => (tracker.update_time, tracker.step, tracker.due_time, tracker.expire_at) = before,
         }
         written.map_err(|error| error.about(&id))
+    }
+
+    /// Writes it with its expiry, unless somebody waits for the task by now: a record that owes does not expire.
+    async fn dump_as_seen(&self, tracker: &mut Tracker<D>, seen: Option<Version>) -> Result<(), Error> {
+        let update = self.whole(tracker, Some(to_value(&tracker.data)?), seen)?;
+        let bound = expression::unless_waited_for(update, tracker.expire_at);
+        let Err(error) = self.write_whole(tracker, bound).await else { return Ok(()) };
+        let unchanged = error.tracker().filter(|stored| tracker.expire_at.is_some() && Some(stored.version()) == seen);
+        let Some(callback) = unchanged.and_then(|stored| stored.callback.clone()) else { return Err(error) };
+        (tracker.expire_at, tracker.callback) = (None, Some(callback));
+        let update = self.whole(tracker, Some(to_value(&tracker.data)?), seen)?;
+        self.write_whole(tracker, update).await
     }
 
     /// The write of a whole record, on the condition that the stored one is of the version that was seen, or that there is none.
@@ -355,7 +363,7 @@ impl<D: Data> TrackerClient<D> {
         {
             let stored = context.decode(id, item)?;
             if !(repeated && is_version(&stored, tracker.version())) {
-                return Err(changed(stored, id));
+                return Err(Error::changed(stored, id));
             }
         }
         Ok(())
@@ -385,15 +393,4 @@ pub(crate) fn already_exists(existing: Option<Tracker<RawData>>, id: &TaskId) ->
     let state = existing.as_ref().map_or("unknown".to_owned(), |record| record.status.to_string());
     let message = format!("it exists already, and is {state}; start it, or create one with another id");
     Error::new(ErrorKind::AlreadyExists, message).with_tracker(existing).about(id)
-}
-
-/// The error for a write that was bound to a record which is not there any more.
-pub(crate) fn changed(stored: Option<Tracker<RawData>>, id: &TaskId) -> Error {
-    let (kind, state) = match &stored {
-        Some(record) => (ErrorKind::Changed, format!("it has changed since, and is {} now", record.status)),
-        None => (ErrorKind::NotFound, "there is no such task any more".to_owned()),
-    };
-    Error::new(kind, format!("nothing was written: {state}; load it again and decide anew"))
-        .with_tracker(stored)
-        .about(id)
 }

@@ -1,7 +1,7 @@
 //! What people do to tasks without holding their lock.
 
+use super::TrackerClient;
 use super::acquire::write_counted;
-use super::{TrackerClient, changed};
 use crate::countdown::{AGAIN, COUNTING, Counters, MAX_TRIES, reopen};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
@@ -60,23 +60,24 @@ impl<D: Data> TrackerClient<D> {
     }
 
     /// Deletes a task, whatever state it is in. Whoever works on it loses the lease, and a state of a state machine that waits for
-    /// it fails with `TaskDeleted`.
+    /// it fails with `TaskDeleted`. Where the task is over, and a state is still to be told of that, it is told before.
     ///
     /// Its generation begins again at 1 if it is made again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Changed`] where the task is not as seen any more; [`ErrorKind::NotFound`]; else what DynamoDB refuses.
+    /// [`ErrorKind::Changed`] where the task is not as seen any more; [`ErrorKind::NotFound`]; else what DynamoDB refuses. Where a state
+    /// is still to be told that the task is over, and Step Functions can't be reached or refuses, the error says so and nothing is
+    /// deleted, since nobody would ever tell it. A token that Step Functions does not know (`InvalidToken`) is no such obstacle.
     pub async fn delete(&self, seen: &Tracker<D>) -> Result<(), Error> {
         let id = &seen.id;
         self.own(id)?;
-        // What is owed can't be paid afterwards.
-        let mut callback = match (&self.context.callbacks, seen.owes_callback()) {
-            (Some(callbacks), true) => {
-                callbacks.settle_stored(&self.context, id).await.and_then(|stored| stored.callback)
-            }
-            _ => seen.callback.clone(),
-        };
+        let mut callback = seen.callback.clone();
+        if self.context.callbacks.is_some() && seen.owes_callback() {
+            let stored = self.context.decode(id, self.context.table.get(id, None).await?)?;
+            callback = stored.as_ref().and_then(|stored| stored.callback.clone());
+            self.tell_last(stored.as_ref()).await?;
+        }
         for _ in 0..MAX_ROUNDS {
             match self.send_deletion(seen, callback.as_ref()).await.map_err(|error| error.about(id))? {
                 // Or the first copy of the request, whose answer was lost, has deleted it.
@@ -86,16 +87,27 @@ impl<D: Data> TrackerClient<D> {
                 }
                 Written::Refused { item, .. } => match self.context.decode(id, item)? {
                     // Somebody has begun to wait for it since, which is no change of the task.
-                    Some(mut stored) if stored.version() == version(seen) && stored.callback != callback => {
-                        self.context.settle(&mut stored).await;
+                    Some(stored) if stored.version() == version(seen) && stored.callback != callback => {
+                        self.tell_last(Some(&stored)).await?;
                         callback = stored.callback;
                     }
-                    stored => return Err(changed(stored, id)),
+                    stored => return Err(Error::changed(stored, id)),
                 },
             }
         }
         let message = format!("can't delete it: others began to wait for it at each of {MAX_ROUNDS} tries; try again");
         Err(Error::new(ErrorKind::Changed, message).about(id))
+    }
+
+    /// What a record owes can't be paid any more once it is deleted.
+    async fn tell_last(&self, stored: Option<&Tracker<RawData>>) -> Result<(), Error> {
+        let Some((stored, callbacks)) = stored.zip(self.context.callbacks.as_ref()) else { return Ok(()) };
+        let Some(token) = &stored.callback else { return Ok(()) };
+        callbacks.tell_last(stored, token).await.map_err(|error| {
+            let message =
+                format!("it was not deleted, since a state that waits for it is still to be told ({error}); try again");
+            Error::new(error.kind(), message).with_source(error).about(&stored.id)
+        })
     }
 
     async fn tell_of_deletion(&self, seen: &Tracker<D>, callback: Option<TaskToken>) {
@@ -131,7 +143,7 @@ impl<D: Data> TrackerClient<D> {
                     {
                         write.expire_at = None;
                     }
-                    stored => return Err(changed(stored, id)),
+                    stored => return Err(Error::changed(stored, id)),
                 },
             }
         };

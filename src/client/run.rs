@@ -33,7 +33,7 @@ pub enum RunError<T> {
         tracker: Box<Tracker<()>>,
     },
     /// The work is done and recorded as succeeded, so it is not run again; but the data that it set is too large for the item,
-    /// and was not kept.
+    /// and was not kept. The record says so ([`Tracker::data_not_kept`]), and has the data from before.
     DataNotKept {
         /// What came of the work.
         value: T,
@@ -302,7 +302,7 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
     match outcome {
         Ok(value) => match held.end_as(Status::Succeeded, None, Writes::default()).await {
             Ok(_) => Ok(value),
-            Err(error) if error.kind() == ErrorKind::ItemTooLarge => match held.succeed_without_data().await {
+            Err(error) if error.kind() == ErrorKind::ItemTooLarge => match held.succeed_without_data(&error).await {
                 Ok(tracker) => Err(RunError::DataNotKept { value, error, tracker: Box::new(tracker) }),
                 Err(error) => Err(RunError::not_recorded(Ok(value), error)),
             },

@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 use futures_util::future::select;
 use tokio_util::sync::CancellationToken;
 
+use super::refused::{Refused, lost, not_held};
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::countdown::{Counting, MAX_OWN, counting_of};
 use crate::error::{Error, ErrorKind};
 use crate::expression::{self, Update};
 use crate::protocol::{End, Extend};
-use crate::record::{BatchMember, LockToken, RawData, TaskId, TaskToken, Tracker};
+use crate::record::{BatchMember, DATA_NOT_KEPT, LockToken, RawData, TaskId, TaskToken, Tracker};
 use crate::schema::{Item, attr};
 use crate::status::Status;
 use crate::table::{Actions, Want, Writes, Written};
@@ -55,6 +56,8 @@ struct State {
     record: Tracker<()>,
     /// Data that was set and not yet written.
     unsaved: Option<AttributeValue>,
+    /// Why the data that the work came to can't be kept, where it can't.
+    not_kept: Option<String>,
     /// When the lease ends, on the process's monotonic clock.
     deadline: Duration,
     /// The number of the latest step that was sent, whatever became of it. None is used twice.
@@ -107,6 +110,7 @@ impl Held {
                 step: record.step,
                 record,
                 unsaved: None,
+                not_kept: None,
                 deadline,
                 standing: Standing::Open,
                 may_owe: false,
@@ -187,7 +191,13 @@ impl Held {
     }
 
     pub(crate) fn set_unsaved(&self, data: AttributeValue) {
-        self.state().unsaved = Some(data);
+        let mut state = self.state();
+        (state.unsaved, state.not_kept) = (Some(data), None);
+    }
+
+    pub(crate) fn drop_data(&self, why: &str) {
+        let mut state = self.state();
+        (state.unsaved, state.not_kept) = (None, Some(why.to_owned()));
     }
 
     /// Extends the lease by its whole length from now.
@@ -298,12 +308,9 @@ impl Held {
             Decision::Retry => End::status_of_failure(&self.state().record),
         };
         match self.end_as(status, Some(error), writes.clone()).await {
+            // The history has no room in the item, and a failure that is not recorded would run for ever.
             Err(refused) if refused.kind() == ErrorKind::ItemTooLarge => {
-                // The history has no room in the item, and a failure that is not recorded would run for ever.
-                let mut write = self.ending(status, Some(error));
-                write.errors =
-                    write.errors.and_then(|mut errors| errors.pop()).map(|error| vec![error.without_trace()]);
-                self.end(write, writes).await
+                self.end(self.ending(status, Some(error)).without_history(), writes).await
             }
             ended => ended,
         }
@@ -336,7 +343,9 @@ impl Held {
         let now = self.context.now();
         let due_time = error.filter(|_| status == Status::Failed).and_then(|error| self.due_after(error, now));
         let due_time = self.context.due_time(status, due_time, now);
-        let error = error.map(|error| error.to_attempt_error(self.attempt, now));
+        let not_kept = self.state().not_kept.clone().filter(|_| status == Status::Succeeded);
+        let not_kept = not_kept.map(|why| WorkError::from_parts(DATA_NOT_KEPT, &why, None));
+        let error = error.or(not_kept.as_ref()).map(|error| error.to_attempt_error(self.attempt, now));
         let history = self.context.error_history;
         End {
             due_time,
@@ -349,10 +358,19 @@ impl Held {
         }
     }
 
-    /// Records the success alone, after its data turned out to be too large. The work is done, and must not be run again.
-    pub(crate) async fn succeed_without_data(&self) -> Result<Tracker<()>, Error> {
-        self.state().unsaved = None;
-        self.end_as(Status::Succeeded, None, Writes::default()).await
+    /// Records the success alone, after its data turned out to be too large, and that there was data. The work is done, and must not
+    /// be run again: where the item has no room for both, the history makes room, and else the mark is left out.
+    pub(crate) async fn succeed_without_data(&self, too_large: &Error) -> Result<Tracker<()>, Error> {
+        self.drop_data(&too_large.to_string());
+        let marked = self.ending(Status::Succeeded, None);
+        let unmarked = End { errors: None, ..marked.clone() };
+        for write in [marked.clone(), marked.without_history()] {
+            match self.end(write, Writes::default()).await {
+                Err(error) if error.kind() == ErrorKind::ItemTooLarge => {}
+                ended => return ended,
+            }
+        }
+        self.end(unmarked, Writes::default()).await
     }
 
     /// Sends an outcome again of which it is not known whether it is in.
@@ -566,33 +584,5 @@ impl Held {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What DynamoDB showed when it refused a write.
-struct Refused {
-    shown: Option<Tracker<RawData>>,
-    unreadable: Option<Error>,
-}
-
-fn lost(now: &str, shown: Option<Tracker<RawData>>, id: &TaskId) -> Error {
-    let message =
-        format!("the lease is lost, and this was not written: {now}; stop this work, and start the task again");
-    Error::new(ErrorKind::LeaseLost, message).with_tracker(shown).about(id)
-}
-
-/// The error for a lock that is not the one on the task any more.
-pub(crate) fn not_held(shown: Option<Tracker<RawData>>, id: &TaskId) -> Error {
-    lost(&describe(shown.as_ref()), shown, id)
-}
-
-/// Who has the task now, for people.
-fn describe(record: Option<&Tracker<RawData>>) -> String {
-    match record {
-        None => "it was deleted".to_owned(),
-        Some(Tracker { lock: Some(_), lock_owner, .. }) => {
-            format!("it was taken over by {}", lock_owner.as_deref().unwrap_or("another worker"))
-        }
-        Some(record) => format!("it was unlocked and is {} now", record.status),
     }
 }

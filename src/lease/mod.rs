@@ -3,6 +3,7 @@
 mod heart;
 mod held;
 mod mark_as;
+mod refused;
 
 use std::fmt;
 use std::future::Future;
@@ -21,7 +22,8 @@ use crate::table::Writes;
 use crate::work_error::WorkError;
 
 pub(crate) use heart::{Care, Heart, Stopped};
-pub(crate) use held::{Held, Standing, not_held};
+pub(crate) use held::{Held, Standing};
+pub(crate) use refused::not_held;
 
 /// A task in hand: the right to work on it until the lease ends, and the means to record the outcome.
 ///
@@ -148,6 +150,23 @@ impl<D: Data> Lease<D> {
         self.held.set_unsaved(to_value(&data).map_err(|error| error.about(self.id()))?);
         self.data = data;
         Ok(())
+    }
+
+    /// Says that the data which the work came to can't be kept, and why. A success is recorded without it then, and the record says so
+    /// ([`Tracker::data_not_kept`]), so that nobody takes the data that the task had before for the result.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::<String>::builder(store.client()).table("tasks").namespace("demo").build()?;
+    /// # client.create_table().await?;
+    /// let mut lease = client.start("page-7").await?;
+    /// lease.drop_data("the page has no text");
+    /// assert!(lease.succeed().await?.data_not_kept());
+    /// # Ok(()) }
+    /// ```
+    pub fn drop_data(&mut self, why: &str) {
+        self.held.drop_data(why);
     }
 
     /// Changes the data and writes it now, so that the next attempt finds it even if this one fails.

@@ -16,7 +16,7 @@ pub struct End {
     pub status: Status,
     /// How many attempts count from now on; `None` leaves them.
     pub attempts: Option<u32>,
-    /// The whole history with the new error; `None` leaves it.
+    /// The whole history with the new error, or with what a success has to say; `None` leaves it.
     pub errors: Option<Vec<AttemptError>>,
     /// When it may be taken next; `None` for at once.
     pub due_time: Option<DateTime<Utc>>,
@@ -38,6 +38,13 @@ impl End {
         let surplus = errors.len().saturating_sub(kept);
         errors.drain(..surplus);
         errors
+    }
+
+    /// The same with no more of the history than its own error, without the trace, for an item that has no room.
+    pub(crate) fn without_history(mut self) -> Self {
+        let own = self.errors.and_then(|mut errors| errors.pop());
+        self.errors = own.map(|error| vec![error.without_trace()]);
+        self
     }
 
     /// Whether DynamoDB would take this write on `record`.

@@ -126,7 +126,7 @@ impl StartOptions {
     #[cfg_attr(feature = "stepfunctions", doc = "[`callbacks`](crate::TrackerClientBuilder::callbacks)")]
     #[cfg_attr(not(feature = "stepfunctions"), doc = "callbacks")]
     /// tells Step Functions, whichever process it is in that ends the task. A start that is refused for now does not keep it; where
-    /// the task is over, the state is told at once.
+    /// the task is over, the state is told at once, or the token kept by a client without, for the next look of one with.
     pub fn callback(mut self, token: TaskToken) -> Self {
         self.callback = Some(token);
         self

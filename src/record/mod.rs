@@ -75,6 +75,9 @@ pub struct Tracker<D> {
     pub(crate) loaded: Loaded,
 }
 
+/// The type of the error by which a record says that the data of a success was not kept.
+pub(crate) const DATA_NOT_KEPT: &str = "DataNotKept";
+
 /// The version that was loaded; `None` for a record that was made in memory. Two records that differ only in this are
 /// equal, since it is not part of what an item holds.
 #[derive(Clone, Copy, Debug)]
@@ -218,6 +221,17 @@ impl<D> Tracker<D> {
     #[must_use]
     pub fn owes_callback(&self) -> bool {
         self.callback.is_some() && self.status.is_final()
+    }
+
+    /// Whether the task has succeeded, and the data that its work came to was not kept: it was too large for the item, or
+    /// [dropped](crate::Lease::drop_data). `data` is that from before the success then, such as that of the task's creation or of
+    /// a checkpoint, and no result. The latest of `errors` says why, with the type `DataNotKept`, until a
+    /// [`dump`](crate::TrackerClient::dump) writes other data.
+    #[must_use]
+    pub fn data_not_kept(&self) -> bool {
+        let said_with_success =
+            |error: &AttemptError| error.error_type == DATA_NOT_KEPT && error.time == self.update_time;
+        self.status == Status::Succeeded && self.errors.last().is_some_and(said_with_success)
     }
 
     /// Takes the task as counted by its batch: a redrive can have it counted again.

@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::json::to_json;
-use super::reply::{Reply, Taken};
+use super::reply::{Reply, Taken, heartbeat};
 use crate::callback::CallBack;
-use crate::client::{NewTask, TrackerClient, changed};
+use crate::client::{NewTask, TrackerClient};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::expression;
@@ -43,10 +43,12 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 /// | ignored | fails with `TaskIgnored` |
 /// | deleted before it was over | fails with `TaskDeleted` |
 /// | succeeded, with data over the 256 KiB of an output | fails with `ResponseTooLarge` |
+/// | succeeded, and its data was [not kept](crate::Tracker::data_not_kept), since the item would have been over 400 KB with it | fails with `ResponseNotKept` |
 /// | waited for by another token from now on | fails with `CallbackReplaced` (by [`call_back`](TrackerClient::call_back); a start tells nobody) |
 ///
 /// A task that has failed and may be tried again is not over, and its state waits on. A record has room for one token: that of a
-/// state that was retried takes the place of the one before, which is of no use any more.
+/// state that was retried takes the place of the one before, which is of no use any more. Once the task is over, it does so only after
+/// the one before was told.
 ///
 /// # When Step Functions can't be told
 ///
@@ -69,7 +71,9 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 ///
 /// # Permissions
 ///
-/// `states:SendTaskSuccess` and `states:SendTaskFailure` on `*`: IAM knows no resource for a token.
+/// `states:SendTaskSuccess` and `states:SendTaskFailure` on `*`: IAM knows no resource for a token. Whoever has states wait, by
+/// [`call_back`](TrackerClient::call_back), needs `states:SendTaskHeartbeat` too, to ask whether a token that would displace another
+/// still has somebody who waits.
 ///
 /// ```no_run
 /// # async fn example(sdk_client: aws_sdk_dynamodb::Client, config: aws_config::SdkConfig) -> Result<(), Box<dyn std::error::Error>> {
@@ -122,7 +126,7 @@ impl Callbacks {
     }
 
     /// What the output of a state is, whose task has succeeded. By default it is the task's data as JSON, in which bytes are base64
-    /// and sets are lists; `null` without data.
+    /// and sets are lists; `null` without data. Not asked where the data was [not kept](crate::Tracker::data_not_kept).
     pub fn output(mut self, output: impl Fn(&Tracker<RawData>) -> Value + Send + Sync + 'static) -> Self {
         self.output = Arc::new(output);
         self
@@ -150,17 +154,20 @@ impl Callbacks {
     /// Returns whether there was something to tell.
     async fn tell(&self, record: &Tracker<RawData>, token: &TaskToken) -> Result<bool, Error> {
         let Some(reply) = Reply::of(record, &*self.output) else { return Ok(false) };
-        self.send(&record.id, token, &reply).await?;
-        Ok(true)
+        match self.send(&record.id, token, &reply).await? {
+            Taken::Now | Taken::Stale => Ok(true),
+            Taken::Unknown => Err(unknown(&record.id)),
+        }
     }
 
-    async fn send(&self, id: &TaskId, token: &TaskToken, reply: &Reply) -> Result<(), Error> {
-        match reply.send(self.client().await, token).await.map_err(|error| error.about(id))? {
+    async fn send(&self, id: &TaskId, token: &TaskToken, reply: &Reply) -> Result<Taken, Error> {
+        let taken = reply.send(self.client().await, token).await.map_err(|error| error.about(id))?;
+        match taken {
             Taken::Now => tracing::info!(task = ?id, "told the state that waits for it"),
             Taken::Stale => tracing::info!(task = ?id, "the state that waited for it waits no more"),
-            Taken::Unknown => return Err(unknown(id)),
+            Taken::Unknown => tracing::warn!(task = ?id, "no such task token is known here, so no state was told"),
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn failed(&self, id: &TaskId, error: &Error) {
@@ -178,7 +185,7 @@ impl CallBack for Callbacks {
             self.failed(&record.id, &error);
             // Whoever ended the task with no code of this crate did not know that it must not expire yet.
             if let (Some(token), Some(_)) = (record.callback.clone(), record.expire_at)
-                && let Err(error) = put(context, record, &token).await
+                && let Err(error) = context.put_callback(record, &token).await
             {
                 tracing::warn!("its record may expire before the state that waits for it is told: {error}");
             }
@@ -196,6 +203,16 @@ impl CallBack for Callbacks {
         })
     }
 
+    fn tell_last<'a>(&'a self, record: &'a Tracker<RawData>, token: &'a TaskToken) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if let Some(reply) = Reply::of(record, &*self.output) {
+                // One that is not known here would keep the record for ever where there is no such state.
+                self.send(&record.id, token, &reply).await?;
+            }
+            Ok(())
+        })
+    }
+
     fn answer<'a>(
         &'a self,
         context: &'a Context,
@@ -207,8 +224,8 @@ impl CallBack for Callbacks {
                 self.settle(context, record).await;
             }
             let Err(untold) = self.tell(record, &token).await else { return Ok(None) };
-            // It is owed from now on. One that was owed before and can't be told either makes room.
-            match put(context, record, &token).await {
+            // It is owed from now on.
+            match context.owe(record, &token).await {
                 Ok(None) => {
                     self.failed(&record.id, &untold);
                     Ok(None)
@@ -216,6 +233,13 @@ impl CallBack for Callbacks {
                 Ok(changed) => Ok(changed),
                 Err(error) => Err(lost(&untold, error).about(&record.id)),
             }
+        })
+    }
+
+    fn waits<'a>(&'a self, id: &'a TaskId, token: &'a TaskToken) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let taken = heartbeat(self.client().await, token).await.map_err(|error| error.about(id))?;
+            Ok(taken != Taken::Stale)
         })
     }
 
@@ -264,7 +288,9 @@ fn lost(untold: &Error, unkept: Error) -> Error {
         "the state that is to wait for it was not told that it is over ({untold}), nor could its token be kept for a later \
          try ({unkept}); say it again"
     );
-    Error::new(unkept.kind(), message).with_source(unkept)
+    // Where the record has no room for it, the way out is that it is told.
+    let kind = if unkept.kind() == ErrorKind::Changed { untold.kind() } else { unkept.kind() };
+    Error::new(kind, message).with_source(unkept)
 }
 
 /// Takes a token off the record, since whoever has it was told. Its retention counts from now on, unless it has changed since.
@@ -283,47 +309,22 @@ async fn take_off(context: &Context, record: &mut Tracker<RawData>, token: &Task
     Ok(())
 }
 
-/// Puts a token on the record in the place of the one that it has. Returns the record as it is where it is not as seen any more.
-async fn put(
-    context: &Context,
-    record: &mut Tracker<RawData>,
-    token: &TaskToken,
-) -> Result<Option<Tracker<RawData>>, Error> {
-    let (id, seen) = (&record.id, record.version());
-    let update = expression::call_back(token, seen, record.callback.as_ref(), &context.codec);
-    match context.table.update("have somebody called back by it", id, update, Want::default()).await? {
-        Written::Done(_) => {
-            record.callback = Some(token.clone());
-            if record.status.is_final() {
-                record.expire_at = None;
-            }
-            Ok(None)
-        }
-        Written::Refused { item, .. } => match context.decode(id, item)? {
-            // Our own write, whose answer was lost.
-            Some(stored) if stored.callback.as_ref() == Some(token) => {
-                *record = stored;
-                Ok(None)
-            }
-            Some(stored) => Ok(Some(stored)),
-            None => Err(changed(None, id)),
-        },
-    }
-}
-
 impl<D: Data> TrackerClient<D> {
     /// Has a state of a state machine wait for a task, with the token that Step Functions gave it: makes the task if there is none,
     /// and else puts the token on the one that there is. A state whose task is over is told at once, by a client that is
     /// [built with callbacks](crate::TrackerClientBuilder::callbacks). To say the same again does no harm.
     ///
     /// A record has room for one token. A state that waited before fails with `CallbackReplaced`, unless it waits no more: that is
-    /// what becomes of the token that a retried state had before.
+    /// what becomes of the token that a retried state had before. Messages come late and in any order, so a client with callbacks asks
+    /// first whether the new one still waits, by a heartbeat, and leaves the record as it is where it does not
+    /// ([`Tracker::callback`] has the other token then).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for a bad id; [`ErrorKind::NotFound`] where the task was deleted in between;
     /// [`ErrorKind::Changed`] where it changes all the time; else what DynamoDB refuses. Where the task is over and Step Functions
-    /// can't be told, it is no error as long as the token is on the record, for the next look to tell.
+    /// can't be told, it is no error as long as the token is on the record, for the next look to tell. It can't be put there while
+    /// another state is still to be told that the task is over, nor in the place of another where Step Functions can't be asked.
     pub async fn call_back(&self, task: impl Into<NewTask<D>>, token: TaskToken) -> Result<Tracker<D>, Error> {
         let mut stored = match self.create(task.into().callback(token.clone())).await {
             Err(error) if error.is_already_exists() => error.tracker().cloned().ok_or(error)?,
@@ -351,11 +352,17 @@ impl<D: Data> TrackerClient<D> {
             context.settle(stored).await;
             return Ok(None);
         }
-        if context.callbacks.is_some() && stored.status.is_final() {
+        if stored.status.is_final() {
             return context.settle_refused(stored, Some(token.clone())).await;
         }
         let before = stored.callback.clone();
-        let changed = put(context, stored, token).await?;
+        if let (Some(_), Some(callbacks)) = (&before, &context.callbacks)
+            && !callbacks.waits(&stored.id, token).await?
+        {
+            tracing::info!(task = ?stored.id, "whoever was to wait for it waits no more, and displaces nobody");
+            return Ok(None);
+        }
+        let changed = context.put_callback(stored, token).await?;
         if let (None, Some(before), Some(callbacks)) = (&changed, before, &context.callbacks) {
             callbacks.replaced(&stored.id, before).await;
         }

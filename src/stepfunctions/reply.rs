@@ -68,6 +68,11 @@ impl Reply {
             None => "its attempts are used up".to_owned(),
         };
         match record.status {
+            Status::Succeeded if record.data_not_kept() => {
+                let why = record.errors.last().map_or("", |error| &error.message);
+                let cause = format!("the task is done, but its output was not kept: {why}");
+                Some(Self::failure("ResponseNotKept", &cause))
+            }
             Status::Succeeded => Some(Self::success(&output(record))),
             Status::Exhausted => Some(Self::failure(error_name(ErrorKind::Exhausted), &last())),
             Status::Ignored => {

@@ -22,6 +22,7 @@ crate::tests![
     nobody_there_is_told,
     an_item_over_400_kb_is_told,
     a_failure_is_recorded_in_an_item_that_is_nearly_full,
+    work_that_is_done_is_recorded_in_an_item_that_is_full,
     an_item_that_is_no_tracker_is_told,
     an_unreadable_task_does_not_stay_locked,
     a_wrong_type_of_any_attribute_is_told,
@@ -118,6 +119,44 @@ async fn a_failure_is_recorded_in_an_item_that_is_nearly_full(bed: Bed) {
     let record = lease.fail(Traced(error)).await.unwrap();
     assert_eq!((record.status, record.errors[0].trace.as_deref()), (Status::Exhausted, None));
     assert_eq!(client.load("t").await.unwrap().unwrap(), record);
+}
+
+async fn work_that_is_done_is_recorded_in_an_item_that_is_full(bed: Bed) {
+    let client = bed.client::<Value>();
+    for failures in [1, 0] {
+        let id = failures.to_string();
+        for _ in 0..failures {
+            client.start(&id).await.unwrap().fail(Traced("m".repeat(900))).await.unwrap();
+        }
+        let result = client.run(&id, StartOptions::new(), |mut lease| {
+            let (bed, id) = (&bed, &id);
+            async move {
+                lease.set_data(json!("x".repeat(1000)))?;
+                fill(bed, id).await;
+                Ok(())
+            }
+        });
+        assert!(matches!(result.await.unwrap_err(), RunError::DataNotKept { .. }), "{failures}");
+        let record = client.load(&id).await.unwrap().unwrap();
+        assert_eq!((record.status, record.errors.len()), (Status::Succeeded, failures));
+        // The mark takes the place of the history, and where not even that has room, it is done all the same.
+        assert!(record.errors.iter().all(|error| error.error_type == "DataNotKept"), "{record:?}");
+    }
+}
+
+/// Fills a task's item to the last byte that DynamoDB takes.
+async fn fill(bed: &Bed, id: &str) {
+    let note = async |bytes: usize| {
+        let update = bed.sdk().update_item().table_name(&bed.table).key("id", Bed::key(id));
+        let update = update.update_expression("SET note = :note");
+        update.expression_attribute_values(":note", AttributeValue::S("x".repeat(bytes))).send().await
+    };
+    let (mut fits, mut too_large) = (0, 410_000);
+    while too_large - fits > 1 {
+        let bytes = (fits + too_large) / 2;
+        if note(bytes).await.is_ok() { fits = bytes } else { too_large = bytes }
+    }
+    note(fits).await.unwrap();
 }
 
 /// An error whose `Debug` ends with a backtrace, as anyhow's does.

@@ -97,6 +97,7 @@ fn main() -> ExitCode {
             stepfunctions::step::tests,
             stepfunctions::callback::tests,
             stepfunctions::callback_cli::tests,
+            stepfunctions::callback_owed::tests,
             stepfunctions::callback_retention::tests,
             stepfunctions::activity::tests,
             stepfunctions::activity_troubles::tests,

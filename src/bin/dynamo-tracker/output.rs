@@ -218,8 +218,7 @@ fn ignore_closed(written: io::Result<()>) {
 /// Says that a state that waits for a task could not be told that it is over.
 pub(crate) fn owed(error: &Error, json: bool) {
     OWED.store(true, Ordering::Relaxed);
-    let message =
-        format!("{error} (the task's record stands, and the next look at it tells the state that waits for it)");
+    let message = format!("{error} (while its record is there, the next look at it tells the state that waits for it)");
     match json {
         true => told(&format!("{}\n", json!({"error": error.kind().name(), "message": message}))),
         false => told(&format!("dynamo-tracker: {message}\n")),

@@ -170,7 +170,7 @@ impl Idempotency {
         let response = self.read(record).map_err(|error| {
             IdempotencyError::new(IdempotencyErrorKind::ResponseUnreadable, error.about(&record.id))
         })?;
-        let response = response.ok_or_else(|| not_kept(record))?;
+        let response = response.filter(|_| !record.data_not_kept()).ok_or_else(|| not_kept(record))?;
         tracing::debug!(task = ?record.id, attempt = record.attempts, "gave the response again");
         Ok(Outcome { response, replayed: true, attempt: record.attempts })
     }
@@ -215,6 +215,7 @@ impl Idempotency {
             // It has been measured, so it fits. If it does not, the work is done all the same.
             if let Err(error) = lease.set_data(replay.clone()) {
                 tracing::warn!("the response is not kept: {error}");
+                lease.drop_data(&error.to_string());
             }
             Ok(Done { response, replay })
         };

@@ -274,7 +274,8 @@ where
     /// What a refusal means to the state: the output, where the task is done.
     fn refused(&self, id: &str, error: &Error) -> Reply {
         let done = error.tracker().filter(|_| error.is_already_succeeded());
-        if let Some((record, output)) = done.and_then(|record| Some((record, record.data.as_attribute_value()?))) {
+        let kept = done.filter(|record| !record.data_not_kept());
+        if let Some((record, output)) = kept.and_then(|record| Some((record, record.data.as_attribute_value()?))) {
             self.tell(&ActivityEvent::Replayed { id: &record.id });
             return Reply::success(&to_json(output));
         }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::config::timeout::TimeoutConfig;
 use dynamo_tracker::stepfunctions::{ActivityEvent, ActivityReport, ActivityWorker};
 use dynamo_tracker::{
-    CancellationToken, Error, ErrorKind, StartOptions, Status, SystemClock, Tracker, TrackerClient, WorkError,
+    CancellationToken, Error, ErrorKind, NewTask, StartOptions, Status, SystemClock, Tracker, TrackerClient, WorkError,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -459,14 +459,16 @@ async fn an_output_that_was_not_kept_is_not_made_up(bed: Bed) {
         let output = returned.clone();
         async { Ok(output) }
     });
-    client(&bed).create("a").await.unwrap();
-    // With the output, the item is over DynamoDB's limit.
-    bed.set("a", "note", AttributeValue::S("x".repeat(300_000))).await;
-    assert_eq!(states.until_told(&states.offer(&json!({"id": "a"}))).await, Told::Success(output));
-    let (error, cause) = states.until_told(&states.offer(&json!({"id": "a"}))).await.failure();
-    assert!(error == "ResponseNotKept" && cause.contains("too large"), "{error}: {cause}");
-    assert_eq!(record(&bed, "a").await.attempts, 1);
-    assert_eq!(working.stop().await, report(|report| (report.succeeded, report.refused) = (1, 1)));
+    for task in [NewTask::new("a"), NewTask::new("b").data(json!({"page": 1}))] {
+        let id = client(&bed).create(task).await.unwrap().id;
+        // With the output, the item is over DynamoDB's limit.
+        bed.set(id.as_str(), "note", AttributeValue::S("x".repeat(300_000))).await;
+        assert_eq!(states.until_told(&states.offer(&json!({"id": id.as_str()}))).await, Told::Success(output.clone()));
+        let (error, cause) = states.until_told(&states.offer(&json!({"id": id.as_str()}))).await.failure();
+        assert!(error == "ResponseNotKept" && cause.contains("too large"), "{error}: {cause}");
+        assert_eq!(record(&bed, id.as_str()).await.attempts, 1);
+    }
+    assert_eq!(working.stop().await, report(|report| (report.succeeded, report.refused) = (2, 2)));
 }
 
 async fn a_client_that_is_impatient_waits_for_a_poll(bed: Bed) {

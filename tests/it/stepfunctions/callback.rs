@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use dynamo_tracker::protocol::{Acquire, Terms};
 use dynamo_tracker::stepfunctions::Callbacks;
 use dynamo_tracker::{
-    Clock, Data, ErrorKind, LockToken, NewTask, StartOptions, Status, TaskToken, TrackerClient, TrackerClientBuilder,
-    WorkError,
+    Clock, Data, ErrorKind, LockToken, NewTask, RunError, StartOptions, Status, TaskToken, TrackerClient,
+    TrackerClientBuilder, WorkError,
 };
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ crate::tests![
     a_dump_leaves_whoever_waits_alone,
     a_lease_that_is_over_is_a_look_too,
     an_output_that_is_too_large_fails_the_state,
+    data_that_was_not_kept_is_no_output,
     the_output_can_be_made_of_the_record,
     the_token_is_never_shown,
 ];
@@ -450,6 +451,36 @@ async fn an_output_that_is_too_large_fails_the_state(bed: Bed) {
     assert_eq!((record.status, record.owes_callback()), (Status::Succeeded, false));
     let (error, cause) = states.told(&token).unwrap().failure();
     assert!(error == "ResponseTooLarge" && cause.contains("300002 bytes"), "{error}: {cause}");
+}
+
+async fn data_that_was_not_kept_is_no_output(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).build().unwrap();
+    let (first, second, third) = (states.wait(), states.wait(), states.wait());
+    client.create(NewTask::new("t").data(json!({"order": 1})).callback(first.clone())).await.unwrap();
+    // With what the work sets, the item is over DynamoDB's limit.
+    bed.set("t", "note", AttributeValue::S("x".repeat(200_000))).await;
+    let result = client.run("t", StartOptions::new(), |mut lease| async move {
+        lease.set_data(json!("x".repeat(300_000)))?;
+        Ok(())
+    });
+    let RunError::DataNotKept { tracker, .. } = result.await.unwrap_err() else { panic!() };
+    assert!(tracker.data_not_kept());
+    client.call_back("t", second.clone()).await.unwrap();
+    for token in [first, second] {
+        let (error, cause) = states.told(&token).unwrap().failure();
+        assert!(error == "ResponseNotKept" && cause.contains("400 KB"), "{error}: {cause}");
+    }
+    // What the task had before is still there, and may be mended.
+    let mut record = client.load("t").await.unwrap().unwrap();
+    assert_eq!((record.status, &record.data), (Status::Succeeded, &json!({"order": 1})));
+    assert_eq!(record.errors.last().unwrap().error_type, "DataNotKept");
+    bed.clock.advance(Duration::from_millis(1));
+    record.data = json!(7);
+    client.dump(&mut record).await.unwrap();
+    assert!(!client.load("t").await.unwrap().unwrap().data_not_kept());
+    client.call_back("t", third.clone()).await.unwrap();
+    assert_eq!(states.told(&third), Some(Told::Success(json!(7))));
 }
 
 async fn the_output_can_be_made_of_the_record(bed: Bed) {

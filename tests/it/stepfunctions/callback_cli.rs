@@ -65,6 +65,12 @@ async fn every_command_that_ends_a_task_tells(bed: Bed) {
     let (ran, worked) = (create(&bed, &states, "ran").await, create(&bed, &states, "worked").await);
     run(&bed, &states, &["run", "ran", "--", "sh", "-c", "echo 5 > \"$DYNAMO_TRACKER_OUTPUT\""]).await.exits(0);
     assert_eq!(states.told(&ran), Some(Told::Success(json!(5))));
+    let unkept = states.wait();
+    run(&bed, &states, &["create", "unkept", "--data", "1", "--callback", unkept.as_str()]).await.exits(0);
+    let script = "printf '\"%0500000d\"' 0 > \"$DYNAMO_TRACKER_OUTPUT\"";
+    run(&bed, &states, &["run", "unkept", "--", "sh", "-c", script]).await.exits(0);
+    let (error, cause) = states.told(&unkept).unwrap().failure();
+    assert!(error == "ResponseNotKept" && cause.contains("400 KB"), "{error}: {cause}");
     run(&bed, &states, &["work", "--until-empty", "--", "true"]).await.exits(0);
     assert_eq!(states.told(&worked), Some(Told::Success(json!(null))));
 }
@@ -98,7 +104,10 @@ async fn what_could_not_be_told_is_said_and_told_by_show(bed: Bed) {
     assert!(error["error"] == "unreachable" && message.contains("the next look at it tells the state"), "{error}");
     let shown = said(&mut nowhere(&["show", "t"])).await.exits(69);
     assert!(shown.out.contains("owed to a state machine") && shown.err.contains("test#t"), "{shown:?}");
-    assert!(!format!("{ended:?} {shown:?}").contains(token.as_str()));
+    // It can't be told once it is deleted, so it is not.
+    let kept = said(&mut nowhere(&["delete", "t", "--yes"])).await.exits(69);
+    assert!(kept.err.contains("was not deleted"), "{kept:?}");
+    assert!(!format!("{ended:?} {shown:?} {kept:?}").contains(token.as_str()));
     assert_eq!(states.told(&token), None);
     let shown = run(&bed, &states, &["show", "t"]).await.exits(0);
     assert!(!shown.out.contains("callback"), "{shown:?}");
@@ -115,6 +124,13 @@ async fn in_another_region_it_is_owed(bed: Bed) {
     assert!(ended.err.contains("InvalidToken") && ended.err.contains("region"), "{ended:?}");
     run(&bed, &states, &["show", "t"]).await.exits(0);
     assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
+    // A token that nobody knows does not keep its record for ever.
+    let lock = start(&bed, &elsewhere, "u").await;
+    run(&bed, &elsewhere, &["succeed", "u", "--lock", &lock]).await.exits(0);
+    run(&bed, &elsewhere, &["create", "u", "--callback", token.as_str()]).await.exits(69);
+    let deleted = run(&bed, &elsewhere, &["delete", "u", "--yes"]).await.exits(69);
+    assert!(deleted.out.contains("deleted u") && deleted.err.contains("while its record is there"), "{deleted:?}");
+    run(&bed, &states, &["show", "u"]).await.exits(66);
 }
 
 async fn a_task_that_exists_is_waited_for_as_it_is(bed: Bed) {

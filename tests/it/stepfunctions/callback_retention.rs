@@ -5,18 +5,19 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use dynamo_tracker::{Clock, ErrorKind, NewTask, TaskToken};
 use futures_util::stream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::callback::{kept, telling, waited_for};
 use crate::bed::Bed;
 use crate::bed::http::Fault;
-use crate::bed::states::States;
+use crate::bed::states::{States, Told};
 
 crate::tests![
     what_an_expired_record_owes_is_paid_first,
     no_end_lets_what_is_owed_expire,
     a_late_copy_of_a_refused_end_is_refused_again,
     a_record_that_owes_does_not_expire,
+    no_dump_lets_what_is_owed_expire,
 ];
 
 /// As the states of a state machine leave it, which know of no token that came after the start.
@@ -164,5 +165,38 @@ async fn a_record_that_owes_does_not_expire(bed: Bed) {
     bed.clock.advance(Duration::from_secs(10));
     for id in ["t", "u", "v"] {
         assert!(client.load(id).await.unwrap().is_none(), "its retention is over");
+    }
+}
+
+/// Who waits comes between the look at a record and its dump, which is no change of the version.
+async fn no_dump_lets_what_is_owed_expire(bed: Bed) {
+    let states = States::new();
+    let client = telling::<Value>(&bed, &states).retention(Duration::from_secs(10)).build().unwrap();
+    let silent = bed.builder::<Value>().retention(Duration::from_secs(10)).build().unwrap();
+    for lost in [false, true] {
+        let id = format!("lost-{lost}");
+        silent.start(&id).await.unwrap().succeed().await.unwrap();
+        let mut seen = silent.load(&id).await.unwrap().unwrap();
+        let mut late = seen.clone();
+        let token = states.wait();
+        silent.call_back(id.as_str(), token.clone()).await.unwrap();
+        seen.data = json!(7);
+        if lost {
+            bed.http.plan([Fault::LostAnswer, Fault::None, Fault::LostAnswer]);
+        }
+        silent.dump(&mut seen).await.unwrap();
+        assert_eq!((seen.expire_at, seen.owes_callback()), (None, true));
+        assert_eq!(silent.load(&id).await.unwrap().unwrap(), seen);
+        // One that is of another version changes nothing, here or there.
+        let before = late.clone();
+        assert_eq!(silent.dump(&mut late).await.unwrap_err().kind(), ErrorKind::Changed);
+        assert!(late == before && late.expire_at.is_some());
+        // Whoever tells has it expire from then on.
+        seen.expire_at = before.expire_at;
+        bed.clock.advance(Duration::from_secs(5));
+        client.dump(&mut seen).await.unwrap();
+        assert_eq!(states.told(&token), Some(Told::Success(json!(7))));
+        let until = bed.clock.now() + chrono::TimeDelta::seconds(10);
+        assert_eq!((seen.expire_at, client.load(&id).await.unwrap().unwrap().expire_at), (Some(until), Some(until)));
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod activity_troubles;
 pub(crate) mod asl;
 pub(crate) mod callback;
 pub(crate) mod callback_cli;
+pub(crate) mod callback_owed;
 pub(crate) mod callback_retention;
 mod definition;
 pub(crate) mod definitions;

@@ -93,13 +93,16 @@ impl Prepared {
     }
 
     /// Puts the data that the command left into the lease. What is done must not be done again because it could not say what
-    /// it did, so a problem is only told.
+    /// it did, so a problem is only told, and the record says that there was data.
     pub(super) fn keep(&self, lease: &mut Lease<Data>) -> Result<Option<Value>, String> {
         let kept = self.output().and_then(|data| match &data {
             None => Ok(None),
             Some(value) => lease.set_data(Data(value.clone())).map(|()| data).map_err(|error| error.to_string()),
         });
-        kept.map_err(|problem| format!("{problem}; the command succeeded, and its data is not kept"))
+        kept.map_err(|problem| {
+            lease.drop_data(&problem);
+            format!("{problem}; the command succeeded, and its data is not kept")
+        })
     }
 }
 
