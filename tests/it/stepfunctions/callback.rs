@@ -33,7 +33,7 @@ crate::tests![
     transactions_and_batches_tell_as_well,
     a_worker_tells_for_each,
     a_deletion_tells_who_came_after_the_look,
-    two_lookers_tell_once,
+    lookers_at_once_do_no_harm,
     a_dump_leaves_whoever_waits_alone,
     a_lease_that_is_over_is_a_look_too,
     an_output_that_is_too_large_fails_the_state,
@@ -428,7 +428,8 @@ async fn a_lease_that_is_over_is_a_look_too(bed: Bed) {
     assert_eq!((states.told(&token), kept(&bed, "t").await), (Some(Told::Success(json!(null))), None));
 }
 
-async fn two_lookers_tell_once(bed: Bed) {
+/// Each may tell, since whoever looks does not know of the others. The state goes on by the first, and the token is off.
+async fn lookers_at_once_do_no_harm(bed: Bed) {
     let states = States::new();
     let client = telling::<Value>(&bed, &states).build().unwrap();
     let token = waited_for(&client, &states, "t").await;
@@ -439,6 +440,10 @@ async fn two_lookers_tell_once(bed: Bed) {
     }
     assert_eq!(states.told(&token), Some(Told::Success(json!(null))));
     assert_eq!(kept(&bed, "t").await, None);
+    let calls = states.calls();
+    assert!((1..=4).contains(&calls.len()) && calls.iter().all(|call| call == "SendTaskSuccess"), "{calls:?}");
+    client.load("t").await.unwrap();
+    assert_eq!(states.calls(), [""; 0], "the token is off, so nobody is told again");
 }
 
 async fn an_output_that_is_too_large_fails_the_state(bed: Bed) {

@@ -45,9 +45,9 @@ fn trials(backend: Backend) -> Vec<libtest_mimic::Trial> {
         ),
         crate::test("stepfunctions::machines::each_name_leads_to_its_state", backend, each_name_leads_to_its_state),
         crate::test(
-            "stepfunctions::machines::each_error_is_retried_or_caught",
+            "stepfunctions::machines::each_error_is_retried_or_not_by_name",
             backend,
-            each_error_is_retried_or_caught,
+            each_error_is_retried_or_not_by_name,
         ),
         crate::test("stepfunctions::machines::a_crash_keeps_others_out", backend, a_crash_keeps_others_out),
         crate::test("stepfunctions::machines::items_of_a_map_are_steps", backend, items_of_a_map_are_steps),
@@ -266,18 +266,42 @@ const KINDS: [IdempotencyErrorKind; 16] = [
     IdempotencyErrorKind::HandlerFailed,
 ];
 
-/// The definitions say of each name what becomes of it.
-async fn each_error_is_retried_or_caught(_: Bed) {
+/// What comes and goes by itself. Anything else is the same at each try.
+const TEMPORARY: [IdempotencyErrorKind; 7] = [
+    IdempotencyErrorKind::TaskLocked,
+    IdempotencyErrorKind::TaskNotDue,
+    IdempotencyErrorKind::LeaseLost,
+    IdempotencyErrorKind::DeadlineExceeded,
+    IdempotencyErrorKind::OutcomeNotRecorded,
+    IdempotencyErrorKind::StoreUnavailable,
+    IdempotencyErrorKind::HandlerFailed,
+];
+
+/// The definitions say of each name whether it is retried, and retry nothing that is caught. Of what has a name, an operator's decision
+/// alone is no failure, where it is caught; the others fail the state, for a redrive to go on there.
+async fn each_error_is_retried_or_not_by_name(_: Bed) {
     let fan_out = [("Function", "step"), ("Summary", "summary"), ("Bucket", "bucket")];
     let fan_out = Template::fan_out().definition("FanOut", &fan_out);
     let packing = Template::step_functions().definition("Packing", &[("Activity", "activity")]);
     let in_map = &fan_out["States"]["Items"]["ItemProcessor"]["States"]["Charge"];
     for state in [&charge()["States"]["Charge"], in_map, &packing["States"]["Pack"]] {
-        let named: BTreeSet<_> = state["Retry"].as_array().unwrap().iter().flat_map(names).collect();
+        let (last, retries) = entries(state, "Retry").split_last().unwrap();
+        assert_eq!(names(last), ["States.ALL"], "what has no name here is retried");
+        let (never, retried): (Vec<_>, Vec<_>) = retries.iter().partition(|entry| entry["MaxAttempts"] == 0);
+        let named = |entries: &[&Value]| entries.iter().copied().flat_map(names).collect::<BTreeSet<_>>();
+        let (never, retried) = (named(&never), named(&retried));
         for kind in KINDS {
-            assert!(named.contains(kind.name()), "{}", kind.name());
+            let wanted = (TEMPORARY.contains(&kind), !TEMPORARY.contains(&kind));
+            assert_eq!((retried.contains(kind.name()), never.contains(kind.name())), wanted, "{}", kind.name());
         }
+        let caught: Vec<_> = entries(state, "Catch").iter().flat_map(names).collect();
+        assert!(caught.iter().all(|name| name == "TaskIgnored"), "{caught:?}");
     }
+}
+
+/// What a state says of errors: all that it retries, or all that it catches.
+fn entries<'a>(state: &'a Value, of: &str) -> &'a [Value] {
+    state[of].as_array().map_or(&[], Vec::as_slice)
 }
 
 fn names(entry: &Value) -> Vec<String> {
