@@ -108,10 +108,7 @@ impl Context {
         let update = expression::call_back(token, seen, record.callback.as_ref(), &self.codec);
         match self.table.update("have somebody called back by it", id, update, Want::default()).await? {
             Written::Done(_) => {
-                record.callback = Some(token.clone());
-                if record.status.is_final() {
-                    record.expire_at = None;
-                }
+                record.wait_for(token);
                 Ok(None)
             }
             Written::Refused { item, .. } => match self.decode(id, item)? {

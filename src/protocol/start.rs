@@ -403,6 +403,16 @@ impl Acquire {
         record
     }
 
+    /// What is left of a record whose start was refused, by a client that tells nobody: a task that is over, and of which nobody else
+    /// is to be told, has whoever was to wait for it, for another client to tell. It does not expire before.
+    #[must_use]
+    pub fn refused<D>(&self, mut record: Tracker<D>) -> Tracker<D> {
+        if let (Some(token), None, true) = (&self.callback, &record.callback, record.status.is_final()) {
+            record.wait_for(token);
+        }
+        record
+    }
+
     /// When the lease ends.
     #[must_use]
     pub fn expires(&self) -> DateTime<Utc> {

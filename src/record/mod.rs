@@ -223,6 +223,14 @@ impl<D> Tracker<D> {
         self.callback.is_some() && self.status.is_final()
     }
 
+    /// Has somebody told of the task's end. A record that is over already owes that, and does not expire before.
+    pub(crate) fn wait_for(&mut self, token: &TaskToken) {
+        self.callback = Some(token.clone());
+        if self.status.is_final() {
+            self.expire_at = None;
+        }
+    }
+
     /// Whether the task has succeeded, and the data that its work came to was not kept: it was too large for the item, or
     /// [dropped](crate::Lease::drop_data). `data` is that from before the success then, such as that of the task's creation or of
     /// a checkpoint, and no result. The latest of `errors` says why, with the type `DataNotKept`, until a

@@ -135,6 +135,7 @@ impl Start {
     /// What the pure rules say.
     pub(crate) fn expected(id: &TaskId, record: Option<Tracker<u32>>, request: &Acquire) -> Self {
         let (refusal, left) = Self::by_the_rules(id, record, request);
+        let left = if refusal.is_some() { left.map(|record| request.refused(record)) } else { left };
         Self { refusal, left: left.filter(|record| !record.has_expired(request.now)) }
     }
 
