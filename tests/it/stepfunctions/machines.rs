@@ -247,7 +247,7 @@ async fn each_name_leads_to_its_state(bed: Bed) {
 }
 
 /// What a step of this crate can fail by.
-const KINDS: [IdempotencyErrorKind; 16] = [
+pub(super) const KINDS: [IdempotencyErrorKind; 16] = [
     IdempotencyErrorKind::TaskLocked,
     IdempotencyErrorKind::TaskNotDue,
     IdempotencyErrorKind::TaskExhausted,
