@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dynamo_tracker::stepfunctions::ActivityEvent;
-use dynamo_tracker::{CancellationToken, Status, TaskToken};
+use dynamo_tracker::{CancellationToken, Status};
 use serde_json::json;
 use tokio::sync::Notify;
 
 use super::activity::{record, report, work, worker};
 use crate::bed::Bed;
+use crate::bed::http::{Fault, FaultyHttp};
 use crate::bed::states::{States, Told};
 
 crate::tests![
@@ -22,54 +23,52 @@ crate::tests![
 ];
 
 /// No worker takes so long to stop.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(20);
 
-/// DynamoDB's next answer comes when the state has been told twice more that the work goes on, which is counted.
-fn slow(bed: &Bed, states: &Arc<States>, token: &TaskToken, counted: &Arc<AtomicU32>) {
-    let (states, token, counted) = (Arc::clone(states), token.clone(), Arc::clone(counted));
-    bed.http.before_answer(move || async move {
-        states.until_beats(&token, states.beats(&token) + 2).await;
-        counted.fetch_add(1, Ordering::SeqCst);
-    });
+/// From now on DynamoDB takes nothing, or takes everything again.
+fn throttle(http: &FaultyHttp, share: f64) {
+    http.chance(1, &[(Fault::Throttled, share)]);
 }
 
 async fn heartbeats_go_on_while_dynamodb_is_slow(bed: Bed) {
-    let states = Arc::new(States::new());
-    let counted = Arc::new(AtomicU32::new(0));
-    let token = states.offer(&json!({"id": "a"}));
-    slow(&bed, &states, &token, &counted);
-    let bed = Arc::new(bed);
-    let slowing = (Arc::clone(&bed), Arc::clone(&states), token.clone(), Arc::clone(&counted));
+    let states = States::new();
+    let done = Arc::new(Notify::new());
+    let (telling, http) = (Arc::clone(&done), bed.http.clone());
+    throttle(&bed.http, 1.0);
     let working = work(worker(&bed, &states).heartbeat(BEAT), move |_| {
-        let (bed, states, token, counted) = &slowing;
-        slow(bed, states, token, counted);
+        throttle(&http, 1.0);
+        telling.notify_one();
         async { Ok(json!("printed")) }
     });
+    let token = states.offer(&json!({"id": "a"}));
+    // It can't even be started by then.
+    states.until_beats(&token, 2).await;
+    throttle(&bed.http, 0.0);
+    done.notified().await;
+    states.until_beats(&token, states.beats(&token) + 2).await;
+    throttle(&bed.http, 0.0);
     assert_eq!(states.until_told(&token).await, Told::Success(json!("printed")));
-    assert_eq!(counted.load(Ordering::SeqCst), 2, "once at the start, and once at the outcome");
     assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
 }
 
 async fn work_is_not_begun_for_a_state_that_waits_no_more(bed: Bed) {
-    let states = Arc::new(States::new());
-    let (begun, heard) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    let token = states.offer(&json!({"id": "a"}));
-    let (ending, timed_out, hearing) = (Arc::clone(&states), token.clone(), Arc::clone(&heard));
-    bed.http.before_answer(move || async move {
-        ending.time_out(&timed_out);
-        ending.until_refused(&timed_out).await;
-        hearing.fetch_add(1, Ordering::SeqCst);
-    });
+    let states = States::new();
+    let begun = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&begun);
+    throttle(&bed.http, 1.0);
     let working = work(worker(&bed, &states).heartbeat(BEAT), move |activity| {
-        let first = activity.input["first"] != false;
+        let first = activity.input["first"] == true;
         counted.fetch_add(u32::from(first), Ordering::SeqCst);
         async move { if first { std::future::pending().await } else { Ok(json!("printed")) } }
     });
-    let retried = states.until_told(&states.offer(&json!({"id": "a", "first": false}))).await;
-    assert_eq!(retried, Told::Success(json!("printed")));
-    assert_eq!((states.told(&token), heard.load(Ordering::SeqCst)), (None, 1));
+    let token = states.offer(&json!({"id": "a", "first": true}));
+    states.until_beats(&token, 1).await;
+    states.time_out(&token);
+    states.until_refused(&token).await;
+    throttle(&bed.http, 0.0);
+    let retried = states.until_told(&states.offer(&json!({"id": "a"}))).await;
+    assert_eq!((retried, states.told(&token)), (Told::Success(json!("printed")), None));
     // The worker may hear of it a moment too late. Only what was begun is counted.
     assert_eq!(record(&bed, "a").await.attempts, 1 + begun.load(Ordering::SeqCst));
     assert_eq!(working.stop().await, report(|report| (report.stale, report.succeeded) = (1, 1)));
