@@ -2,6 +2,7 @@
 
 mod claims;
 mod event;
+mod finish;
 #[cfg(feature = "metrics")]
 mod metrics;
 
@@ -13,6 +14,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use event::{WorkerEvent, WorkerReport};
+
+pub(crate) use finish::finish;
 
 use crate::backoff::Backoff;
 use crate::client::TrackerClient;
@@ -33,8 +36,6 @@ const IDLE_LEAST: Duration = Duration::from_millis(100);
 /// The index may be behind the table by so long. It is less nearly always (*Using Global Secondary Indexes in DynamoDB*, Amazon
 /// DynamoDB Developer Guide, says "within a fraction of a second, under normal conditions").
 const QUIET: Duration = Duration::from_secs(1);
-/// What was told to give its task back has so long to say so to DynamoDB.
-const GIVING_BACK: Duration = Duration::from_secs(10);
 /// The lowest rate.
 const LEAST_PER_SECOND: f64 = 0.001;
 /// More at a time than this is a mistake.
@@ -366,23 +367,9 @@ where
 
     /// Ends what is under way: within the grace, or by giving it back.
     async fn finish(&mut self) {
-        let clock = Arc::clone(&self.worker.client.context.clock);
-        let mut over = std::pin::pin!(clock.sleep(self.worker.grace));
-        while !self.running.is_empty() && !self.abandon.is_cancelled() {
-            tokio::select! {
-                Some(ended) = self.running.join_next() => self.tally(ended),
-                () = self.abandon.cancelled() => {}
-                () = &mut over => self.abandon.cancel(),
-            }
-        }
-        // Where even that does not get through, the leases run out by themselves.
-        let mut over = std::pin::pin!(clock.sleep(GIVING_BACK));
-        while !self.running.is_empty() {
-            tokio::select! {
-                Some(ended) = self.running.join_next() => self.tally(ended),
-                () = &mut over => self.running.abort_all(),
-            }
-        }
+        let (worker, abandon) = (Arc::clone(&self.worker), self.abandon.clone());
+        let mut running = std::mem::take(&mut self.running);
+        finish(&mut running, &abandon, worker.grace, &*worker.client.context.clock, |ended| self.tally(ended)).await;
     }
 }
 

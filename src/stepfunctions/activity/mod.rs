@@ -25,11 +25,10 @@ use crate::error::Error;
 use crate::protocol::StartOptions;
 use crate::schema::Data;
 use crate::work_error::WorkError;
+use crate::worker::finish;
 
 /// Step Functions that takes no poll is asked again after so long.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-/// What was told to give its task back has so long to say so to DynamoDB and to Step Functions.
-const GIVING_BACK: Duration = Duration::from_secs(10);
 /// More at a time than this is a mistake.
 const MOST: usize = 1000;
 
@@ -298,28 +297,9 @@ impl<D: Data, F> Shift<D, F> {
                 () = self.abandon.cancelled() => self.stop.cancel(),
             }
         }
-        let mut over = std::pin::pin!(self.sleep(self.worker.grace));
-        while !self.abandon.is_cancelled() {
-            tokio::select! {
-                ended = slots.join_next() => match ended {
-                    None => return worked,
-                    Some(ended) => self.tally(ended, &mut worked),
-                },
-                () = self.abandon.cancelled() => {}
-                () = &mut over => self.abandon.cancel(),
-            }
-        }
-        // Where even that does not get through, the leases run out by themselves.
-        let mut over = std::pin::pin!(self.sleep(GIVING_BACK));
-        loop {
-            tokio::select! {
-                ended = slots.join_next() => match ended {
-                    None => return worked,
-                    Some(ended) => self.tally(ended, &mut worked),
-                },
-                () = &mut over => slots.abort_all(),
-            }
-        }
+        let clock = &*self.worker.client.context.clock;
+        finish(&mut slots, &self.abandon, self.worker.grace, clock, |ended| self.tally(ended, &mut worked)).await;
+        worked
     }
 
     /// What a slot cannot go on after, the others can't either. One that was aborted has nothing to say.
