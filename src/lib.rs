@@ -77,6 +77,7 @@
 //!   states that wait for a task.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
+mod aws_error;
 mod backoff;
 mod batch;
 mod bulk;

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws_error::{NO_REGION, kind_of_dispatch, of_any_service, request_id};
 use crate::error::{Error, ErrorKind};
 use crate::record::chain;
 
@@ -20,8 +21,7 @@ where
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => of_dispatch(&chain(&error)),
         _ => (ErrorKind::Unreachable, "it gave no answer that can be read in time; try again".to_owned()),
     };
-    let request_id =
-        error.raw_response().and_then(|answer| answer.headers().get("x-amzn-requestid")).map(str::to_owned);
+    let request_id = request_id(&error);
     Error::new(kind, format!("Step Functions can't {action}: {what}"))
         .with_request_id(request_id.as_deref())
         .with_source(error)
@@ -29,39 +29,36 @@ where
 
 fn of_service(code: Option<&str>, message: Option<&str>) -> (ErrorKind, String) {
     let message = message.unwrap_or("it gave no reason");
-    let kind = match code.unwrap_or_default() {
+    let code = match code.unwrap_or("no code") {
+        "KmsAccessDeniedException" => "AccessDeniedException",
+        code => code,
+    };
+    match code {
         "ThrottlingException"
         | "TooManyRequestsException"
         | "ActivityWorkerLimitExceeded"
-        | "KmsThrottlingException" => ErrorKind::Throttled,
-        "AccessDeniedException" | "KmsAccessDeniedException" => ErrorKind::AccessDenied,
-        "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "ExpiredTokenException"
-        | "MissingAuthenticationTokenException"
-        | "IncompleteSignatureException" => ErrorKind::Credentials,
-        "InvalidArn" | "ValidationException" => ErrorKind::InvalidArgument,
-        "ActivityDoesNotExist" | "ResourceNotFound" => ErrorKind::NotFound,
-        _ => ErrorKind::Service,
-    };
-    let what = match kind {
-        ErrorKind::Throttled => "it took no more requests, after all retries; try again later".to_owned(),
-        ErrorKind::AccessDenied => format!("AWS does not allow it; grant what it names ({message})"),
-        ErrorKind::Credentials => format!("AWS does not accept these credentials; renew them ({message})"),
-        ErrorKind::NotFound => format!("there is no such activity; check its ARN, region and endpoint ({message})"),
-        _ => format!("it refused, with {}: {message}", code.unwrap_or("no code")),
-    };
-    (kind, what)
+        | "KmsThrottlingException" => {
+            (ErrorKind::Throttled, "it took no more requests, after all retries; try again later".to_owned())
+        }
+        "ActivityDoesNotExist" | "ResourceNotFound" => {
+            (ErrorKind::NotFound, format!("there is no such activity; check its ARN, region and endpoint ({message})"))
+        }
+        "InvalidArn" | "ValidationException" => (ErrorKind::InvalidArgument, refused(code, message)),
+        _ => of_any_service(code, message).unwrap_or_else(|| (ErrorKind::Service, refused(code, message))),
+    }
 }
 
-/// Nothing reached it, or its answer did not reach us.
+fn refused(code: &str, message: &str) -> String {
+    format!("it refused, with {code}: {message}")
+}
+
+/// Nothing reached Step Functions, or its answer did not reach us.
 fn of_dispatch(causes: &str) -> (ErrorKind, String) {
-    let lower = causes.to_lowercase();
-    if lower.contains("credential") || lower.contains("identity") {
-        return (ErrorKind::Credentials, format!("there are no AWS credentials ({causes})"));
-    }
-    if lower.contains("region") {
-        return (ErrorKind::InvalidArgument, "no AWS region is set; set AWS_REGION or one in the profile".to_owned());
-    }
-    (ErrorKind::Unreachable, format!("it can't be reached; check endpoint, region and network ({causes})"))
+    let kind = kind_of_dispatch(causes);
+    let what = match kind {
+        ErrorKind::Credentials => format!("there are no AWS credentials ({causes})"),
+        ErrorKind::InvalidArgument => NO_REGION.to_owned(),
+        _ => format!("it can't be reached; check endpoint, region and network ({causes})"),
+    };
+    (kind, what)
 }

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws_error::{NO_REGION, kind_of_dispatch, of_any_service, request_id};
 use crate::error::{Error, ErrorKind};
 use crate::record::chain;
 use crate::schema::ITEM_TOO_LARGE;
@@ -30,9 +31,7 @@ where
                 .to_owned(),
         ),
     };
-    // Owned, since the error goes away with its answer.
-    let request_id =
-        error.raw_response().and_then(|answer| answer.headers().get("x-amzn-requestid")).map(str::to_owned);
+    let request_id = request_id(&error);
     Error::new(kind, format!("can't {action}: {what}")).with_request_id(request_id.as_deref()).with_source(error)
 }
 
@@ -51,16 +50,6 @@ fn of_service(code: Option<&str>, message: Option<&str>, table: &str) -> (ErrorK
             "DynamoDB took no more requests, after all retries; try again later, or give the table more capacity"
                 .to_owned(),
         ),
-        "AccessDeniedException" => {
-            (ErrorKind::AccessDenied, format!("AWS does not allow it; grant what it names ({message})"))
-        }
-        "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "ExpiredTokenException"
-        | "MissingAuthenticationTokenException"
-        | "IncompleteSignatureException" => {
-            (ErrorKind::Credentials, format!("AWS does not accept these credentials; renew them ({message})"))
-        }
         "ValidationException" if is_size(message) => {
             (ErrorKind::ItemTooLarge, format!("the item would be {ITEM_TOO_LARGE}"))
         }
@@ -76,24 +65,26 @@ fn of_service(code: Option<&str>, message: Option<&str>, table: &str) -> (ErrorK
             "DynamoDB failed, after all retries, so the request may or may not have been carried out; try again later"
                 .to_owned(),
         ),
-        code => (ErrorKind::Service, format!("DynamoDB refused it, with {code}: {message}")),
+        code => of_any_service(code, message)
+            .unwrap_or_else(|| (ErrorKind::Service, format!("DynamoDB refused it, with {code}: {message}"))),
     }
 }
 
 /// Nothing reached DynamoDB, or its answer did not reach us.
 fn of_dispatch(causes: &str) -> (ErrorKind, String) {
-    let lower = causes.to_lowercase();
-    if lower.contains("credential") || lower.contains("identity") {
-        let what = "there are no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
-                    run where a role gives them";
-        return (ErrorKind::Credentials, format!("{what} ({})", root(causes)));
-    }
-    if lower.contains("region") {
-        return (ErrorKind::InvalidArgument, "no AWS region is set; set AWS_REGION or one in the profile".to_owned());
-    }
-    let what = "DynamoDB can't be reached, so the request may or may not have been carried out; check endpoint, region \
-                and network, then try again";
-    (ErrorKind::Unreachable, format!("{what} ({})", root(causes)))
+    let kind = kind_of_dispatch(causes);
+    let what = match kind {
+        ErrorKind::Credentials => {
+            "there are no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role \
+             gives them"
+        }
+        ErrorKind::InvalidArgument => return (kind, NO_REGION.to_owned()),
+        _ => {
+            "DynamoDB can't be reached, so the request may or may not have been carried out; check endpoint, region and \
+             network, then try again"
+        }
+    };
+    (kind, format!("{what} ({})", root(causes)))
 }
 
 /// The last of the causes, where the reason stands.
