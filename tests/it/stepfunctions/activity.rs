@@ -79,6 +79,19 @@ where
     Working { stop, run }
 }
 
+/// A worker at work whose handler says that it has begun, and is done when it may go on.
+fn work_until(worker: ActivityWorker<Value>, begun: &Arc<Notify>, go_on: &Arc<Notify>) -> Working {
+    let (telling, waiting) = (Arc::clone(begun), Arc::clone(go_on));
+    work(worker, move |_| {
+        let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
+        async move {
+            telling.notify_one();
+            waiting.notified().await;
+            Ok(json!("printed"))
+        }
+    })
+}
+
 /// What a report that counts nothing else looks like.
 pub(super) fn report(set: impl FnOnce(&mut ActivityReport)) -> ActivityReport {
     let mut report = ActivityReport::default();
@@ -284,7 +297,6 @@ async fn a_key_that_panics_costs_no_more_than_its_input(bed: Bed) {
 async fn a_hook_that_panics_stops_the_worker(bed: Bed) {
     let states = States::new();
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&go_on));
     let panics = Arc::clone(&go_on);
     let worker = worker(&bed, &states).concurrency(2).on_event(move |event| {
         if let ActivityEvent::Refused { .. } = event {
@@ -292,14 +304,7 @@ async fn a_hook_that_panics_stops_the_worker(bed: Bed) {
             panic!("on purpose");
         }
     });
-    let working = work(worker, move |_| {
-        let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
-        async move {
-            telling.notify_one();
-            waiting.notified().await;
-            Ok(json!("printed"))
-        }
-    });
+    let working = work_until(worker, &begun, &go_on);
     let other = states.offer(&json!({"id": "a"}));
     begun.notified().await;
     // It is locked, and the hook panics at that.
@@ -356,15 +361,7 @@ async fn no_more_run_at_a_time_than_it_may(bed: Bed) {
 async fn it_stops_when_its_work_is_done(bed: Bed) {
     let states = States::new();
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&go_on));
-    let working = work(worker(&bed, &states), move |_| {
-        let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
-        async move {
-            telling.notify_one();
-            waiting.notified().await;
-            Ok(json!("printed"))
-        }
-    });
+    let working = work_until(worker(&bed, &states), &begun, &go_on);
     let token = states.offer(&json!({"id": "a"}));
     begun.notified().await;
     let left = states.offer(&json!({"id": "b"}));
@@ -412,15 +409,8 @@ async fn work_that_is_done_is_not_given_back(bed: Bed) {
     on_one_thread(async {
         let give_back = CancellationToken::new();
         let (begun, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&done));
-        let working = work(worker(&bed, &states).give_back_on(give_back.clone()), move |_| {
-            let (telling, waiting) = (Arc::clone(&telling), Arc::clone(&waiting));
-            async move {
-                telling.notify_one();
-                waiting.notified().await;
-                Ok(json!("printed"))
-            }
-        });
+        let worker = worker(&bed, &states).give_back_on(give_back.clone());
+        let working = work_until(worker, &begun, &done);
         let token = states.offer(&json!({"id": "a"}));
         begun.notified().await;
         done.notify_one();
