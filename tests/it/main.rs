@@ -22,6 +22,7 @@ mod lambda;
 mod lost_answers;
 mod operators;
 mod outcomes;
+mod patience;
 mod powertools;
 mod property;
 mod query;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         return lambda::handler::handle();
     }
     let arguments = Arguments::from_args();
+    patience::watch();
     let mut trials = Vec::new();
     for backend in Backend::ALL {
         for tests in [
@@ -116,7 +118,7 @@ where
     F: FnOnce(Bed) -> Fut + Send + 'static,
     Fut: Future<Output = ()>,
 {
-    let trial = Trial::test(format!("{backend}::{name}"), move || {
+    let trial = patience::trial(format!("{backend}::{name}"), move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
             let bed = Bed::new(backend).await?;

@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ];
     let wanted = Backend::Embedded.is_wanted();
     let trial = |(name, body): (&str, fn())| {
-        let trial = Trial::test(format!("embedded::quickstart::{name}"), move || {
+        let trial = crate::patience::trial(format!("embedded::quickstart::{name}"), move || {
             body();
             Ok(())
         });
