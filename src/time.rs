@@ -45,6 +45,11 @@ pub trait Clock: Debug + Send + Sync {
     fn sleep(&self, duration: Duration) -> Sleep {
         Box::pin(tokio::time::sleep(duration))
     }
+
+    /// Waits until the monotonic time is this: at once, if it is by now. By default, [`sleep`](Self::sleep) for what is left.
+    fn sleep_until(&self, time: Duration) -> Sleep {
+        self.sleep(time.saturating_sub(self.monotonic()))
+    }
 }
 
 /// The machine's own clock.
@@ -109,11 +114,15 @@ impl Clock for ManualClock {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
+        self.sleep_until(self.monotonic().saturating_add(duration))
+    }
+
+    /// Reads no time itself: whoever moves the clock just before this does not move the time that is waited for.
+    fn sleep_until(&self, time: Duration) -> Sleep {
         let mut clock = self.0.subscribe();
-        let until = self.monotonic().saturating_add(duration);
         Box::pin(async move {
             // An error means that the clock is gone, and nobody can move it any more.
-            if clock.wait_for(|(_, monotonic)| *monotonic >= until).await.is_err() {
+            if clock.wait_for(|(_, monotonic)| *monotonic >= time).await.is_err() {
                 std::future::pending::<()>().await;
             }
         })
@@ -150,6 +159,15 @@ mod tests {
     fn arithmetic_saturates() {
         assert_eq!(plus(DateTime::UNIX_EPOCH, Duration::MAX), DateTime::<Utc>::MAX_UTC);
         assert_eq!(minus(DateTime::UNIX_EPOCH, Duration::MAX), DateTime::<Utc>::MIN_UTC);
+    }
+
+    #[tokio::test]
+    async fn a_time_that_has_come_before_the_sleep_is_not_missed() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        let time = clock.monotonic() + Duration::from_secs(20);
+        clock.advance(Duration::from_secs(20));
+        clock.sleep_until(time).await;
+        SystemClock.sleep_until(SystemClock.monotonic()).await;
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Drop for Heart {
 
 async fn beat(held: Arc<Held>) {
     loop {
-        held.sleep(held.until_beat()).await;
+        held.until_beat().await;
         let mut tries = 0;
         while let Err(error) = held.extend().await {
             if error.is_lease_lost() || held.time_left().is_zero() {

@@ -138,7 +138,8 @@ impl Held {
     pub(crate) async fn until_over(&self) {
         let run_out = async {
             while !self.time_left().is_zero() {
-                self.sleep(self.time_left()).await;
+                let deadline = self.state().deadline;
+                self.context.clock.sleep_until(deadline).await;
             }
         };
         select(pin!(self.lost.cancelled()), pin!(run_out)).await;
@@ -171,10 +172,12 @@ impl Held {
         self.lost.clone()
     }
 
-    /// How long it is until the lease is to be extended, counted from when it was last.
-    pub(crate) fn until_beat(&self) -> Duration {
+    /// Waits until the lease is to be extended, counted from when it was last. By a time and not by how long it is until then, which
+    /// would be wrong by the time that the wait begins.
+    pub(crate) async fn until_beat(&self) {
         let period = self.context.heartbeat.unwrap_or(self.lease / 3);
-        self.time_left().saturating_sub(self.lease.saturating_sub(period))
+        let time = self.state().deadline.saturating_sub(self.lease.saturating_sub(period));
+        self.context.clock.sleep_until(time).await;
     }
 
     /// The time that the work is given to tidy up.

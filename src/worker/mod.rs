@@ -310,7 +310,7 @@ where
         let now = clock.monotonic();
         let turn = self.next_start.max(now);
         self.next_start = turn + Duration::from_secs_f64(1.0 / per_second);
-        let mut over = std::pin::pin!(clock.sleep(turn - now));
+        let mut over = std::pin::pin!(clock.sleep_until(turn));
         loop {
             tokio::select! {
                 () = &mut over => return,
