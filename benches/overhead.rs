@@ -5,18 +5,20 @@
 //!
 //! Both sides send the same two updates to the same in-memory DynamoDB in the same process. Time and instructions are those of
 //! `run`, one task after the other; throughput is that of `start` and `succeed` with several in flight, of which
-//! `benches/throughput.rs` measures more.
+//! `benches/throughput.rs` measures more. Instructions are those of a process of its own, on one thread, that has nothing but the
+//! client: the DynamoDB that it calls is in this one, so that its work does not count.
 
 mod backend;
 mod compare;
+mod report;
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use backend::Backend;
+use backend::{Backend, Server};
 use compare::{Bench, Side, Size};
 
 const ONE_BY_ONE: Size = Size { pairs: 25, batch: 200, in_flight: 1 };
@@ -26,36 +28,39 @@ const COUNTED: usize = 300;
 
 #[derive(Parser)]
 struct Args {
-    /// End with one line of JSON.
-    #[arg(long)]
-    json: bool,
-    /// Only run so many tasks on one side, and measure nothing: for an instruction counter.
-    #[arg(long, num_args = 2, value_names = ["SIDE", "TASKS"])]
+    #[command(flatten)]
+    output: report::Output,
+    /// Only run so many tasks on one side, on the table at an address, and measure nothing: for an instruction counter.
+    #[arg(long, num_args = 3, value_names = ["SIDE", "TASKS", "URL"])]
     solo: Option<Vec<String>>,
-    /// Cargo passes this to every bench.
-    #[arg(long, hide = true)]
-    bench: bool,
+}
+
+fn main() {
+    let args = Args::parse();
+    match &args.solo {
+        Some(solo) => run_alone(solo),
+        None => compare(&args),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run_alone(solo: &[String]) {
+    let [side, tasks, url] = solo else { unreachable!("clap has counted them") };
+    let bench = Bench::at(Server::at(url));
+    let side = Side::from_str(side, true).expect("a side");
+    bench.one_by_one(side, tasks, tasks.parse().expect("a number of tasks")).await;
 }
 
 #[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
-    let args = Args::parse();
+async fn compare(args: &Args) {
     let bench = Bench::new(Backend::Embedded).await;
-    if let Some(solo) = args.solo {
-        let side = Side::from_str(&solo[0], true).expect("a side");
-        bench.one_by_one(side, "solo", solo[1].parse().expect("a number of tasks")).await;
-        return ExitCode::SUCCESS;
-    }
     let time = measure_time(&bench).await;
     let throughput = measure_throughput(&bench).await;
-    let instructions = measure_instructions();
-    if args.json {
-        let ratios = serde_json::json!({
-            "time_ratio": time, "throughput_ratio": throughput, "instruction_ratio": instructions,
-        });
-        println!("{ratios}");
-    }
-    ExitCode::SUCCESS
+    let instructions = measure_instructions(bench.endpoint());
+    let ratios = serde_json::json!({
+        "time_ratio": time, "throughput_ratio": throughput, "instruction_ratio": instructions,
+    });
+    args.output.finish("overhead", ratios, &[]);
 }
 
 async fn measure_time(bench: &Arc<Bench>) -> f64 {
@@ -78,9 +83,14 @@ async fn measure_throughput(bench: &Arc<Bench>) -> f64 {
     compared.ratio
 }
 
-/// The ratio of the instructions per task of the whole process, DynamoDB included.
-fn measure_instructions() -> Option<f64> {
-    match count_both() {
+/// The ratio of the client's instructions per task.
+fn measure_instructions(endpoint: &str) -> Option<f64> {
+    let per_task = |side: &str| -> Result<u64, String> {
+        let few = count_instructions(side, COUNTED, endpoint)?;
+        let many = count_instructions(side, 2 * COUNTED, endpoint)?;
+        Ok((many - few) / COUNTED as u64)
+    };
+    match per_task("raw").and_then(|raw| Ok((raw, per_task("run")?))) {
         Ok((raw, run)) => {
             let ratio = run as f64 / raw as f64;
             println!("instructions per task: raw {raw}, run {run}");
@@ -94,21 +104,12 @@ fn measure_instructions() -> Option<f64> {
     }
 }
 
-fn count_both() -> Result<(u64, u64), String> {
-    let per_task = |side: &str| -> Result<u64, String> {
-        let few = count_instructions(side, COUNTED)?;
-        let many = count_instructions(side, 2 * COUNTED)?;
-        Ok((many - few) / COUNTED as u64)
-    };
-    Ok((per_task("raw")?, per_task("run")?))
-}
-
-fn count_instructions(side: &str, tasks: usize) -> Result<u64, String> {
+fn count_instructions(side: &str, tasks: usize, endpoint: &str) -> Result<u64, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
-        .args(["--solo", side, &tasks.to_string()])
+        .args(["--solo", side, &tasks.to_string(), endpoint])
         .output()
         .map_err(|error| format!("valgrind is not here ({error}); install it by the system's packages"))?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -52,6 +52,12 @@ impl Server {
         Self { endpoint: embedded.endpoint().to_owned(), _embedded: Some(embedded) }
     }
 
+    /// One that is there already.
+    #[allow(dead_code, reason = "only processes that share one ask")]
+    pub(crate) fn at(endpoint: &str) -> Self {
+        Self { endpoint: endpoint.to_owned(), _embedded: None }
+    }
+
     /// Where it answers.
     #[allow(dead_code, reason = "only the processes that are measured against each other ask")]
     pub(crate) fn endpoint(&self) -> &str {

@@ -56,16 +56,27 @@ pub(crate) struct Compared {
 pub(crate) struct Bench {
     sdk: Client,
     tracker: TrackerClient<()>,
-    _server: Server,
+    server: Server,
 }
 
 impl Bench {
+    /// On a table of its own.
     pub(crate) async fn new(backend: Backend) -> Arc<Self> {
-        let server = Server::start(backend, None).await;
+        let bench = Self::at(Server::start(backend, None).await);
+        bench.tracker.create_table().await.expect("a table");
+        Arc::new(bench)
+    }
+
+    /// On the table of another one.
+    pub(crate) fn at(server: Server) -> Self {
         let sdk = Client::from_conf(server.config().build());
         let tracker = TrackerClient::builder(sdk.clone()).table(TABLE).namespace(NAMESPACE).build().expect("a client");
-        tracker.create_table().await.expect("a table");
-        Arc::new(Self { sdk, tracker, _server: server })
+        Self { sdk, tracker, server }
+    }
+
+    /// Where the table is.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.server.endpoint()
     }
 
     /// Compares a side of the crate's with the raw calls.
