@@ -108,7 +108,9 @@ impl Lines {
 
 impl Chart for Bars {
     fn draw(&self, area: &Panel<'_>) {
-        let y = range(self.series.iter().flat_map(|(_, values)| values.iter().copied()), Axis::Linear);
+        let values = self.series.iter().flat_map(|(_, values)| values.iter().copied());
+        // The legend stands above the bars, and has a line for each series.
+        let y = 0.0..range(values, Axis::Linear).end * (1.0 + 0.06 * self.series.len() as f64);
         let groups = self.groups.len() as f64;
         let mut chart = framed(area, &self.title).build_cartesian_2d(0.0..groups, y).expect("it can be drawn");
         let name = |x: &f64| self.groups.get((*x - 0.5).round() as usize).cloned().unwrap_or_default();
