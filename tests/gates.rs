@@ -1,17 +1,27 @@
 //! The gates of `benches/gates`: each lets through what it must, and says what to do about the rest.
 
+#[path = "../benches/backend/mod.rs"]
+mod backend;
+#[allow(dead_code, reason = "nothing is measured here")]
+#[path = "../benches/compare/mod.rs"]
+mod compare;
 #[path = "../benches/hello/crates.rs"]
 mod crates;
 #[path = "../benches/gates/dependencies.rs"]
 mod dependencies;
 #[path = "../benches/gates/gate.rs"]
 mod gate;
+#[allow(dead_code, reason = "nothing is measured here")]
+#[path = "../benches/instructions/mod.rs"]
+mod instructions;
 #[path = "../benches/programs/mod.rs"]
 mod programs;
 #[path = "../benches/hello/project.rs"]
 mod project;
 #[path = "../benches/gates/size.rs"]
 mod size;
+#[path = "../benches/gates/work.rs"]
+mod work;
 
 use gate::Gate;
 use serde_json::{Map, Value, json};
@@ -29,7 +39,7 @@ fn size(ratio: f64) -> Value {
 
 #[test]
 fn what_is_not_recorded_does_not_hold() {
-    for gate in [dependencies::GATE, size::GATE] {
+    for gate in [dependencies::GATE, size::GATE, work::GATE] {
         let why = gate.hold(&Map::new(), &json!([])).unwrap_err();
         assert!(why.starts_with("nothing is recorded") && why.ends_with(RECORD_IT), "{why}");
     }
@@ -68,6 +78,23 @@ fn a_size_may_grow_by_one_in_a_hundred() {
 fn a_size_over_the_limit_is_refused_even_if_it_was_recorded() {
     let why = hold(&size::GATE, &size(1.051), &size(1.051)).unwrap_err();
     assert!(why.contains("1.051, and the limit is 1.05"), "{why}");
+}
+
+fn work(run: f64) -> Value {
+    json!({"run_ratio": run, "lease_ratio": 1.0})
+}
+
+#[test]
+fn instructions_may_change_by_three_in_a_hundred() {
+    for measured in [0.971, 1.0, 1.029] {
+        assert_eq!(hold(&work::GATE, &work(1.0), &work(measured)), Ok(()));
+    }
+    let why = hold(&work::GATE, &work(1.0), &work(1.031)).unwrap_err();
+    assert!(why.contains("instructions of run") && why.ends_with(RECORD_IT), "{why}");
+    let why = hold(&work::GATE, &work(1.0), &work(0.96)).unwrap_err();
+    assert!(why.contains("well done, record it"), "{why}");
+    let why = hold(&work::GATE, &work(1.06), &work(1.06)).unwrap_err();
+    assert!(why.contains("1.06, and the limit is 1.05"), "{why}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 const NEXT: &str = "look at what has grown, or record it with `cargo bench --bench gates -- --record`";
+const RECORD: &str = "cargo bench --bench gates -- --record";
 
 /// What the gates can be asked.
 #[derive(Args, Debug)]
@@ -48,6 +49,14 @@ pub(crate) fn no_worse(what: &str, measured: f64, recorded: f64, part: f64) -> R
         return Ok(());
     }
     Err(format!("{what}: {measured}, and recorded is {recorded}, of which {} % more would do; {NEXT}", part * 100.0))
+}
+
+/// Holds a figure to what was recorded, and to a small part of that more or less.
+pub(crate) fn about_the_same(what: &str, measured: f64, recorded: f64, part: f64) -> Result<(), String> {
+    if measured < recorded * (1.0 - part) {
+        return Err(format!("{what}: {measured}, and recorded is {recorded}; well done, record it with `{RECORD}`"));
+    }
+    no_worse(what, measured, recorded, part)
 }
 
 /// Holds names to those that were recorded.

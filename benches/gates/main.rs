@@ -7,15 +7,23 @@
 //! A gate has a limit, which is a promise of the README, and a record, so that what is under the limit does not creep up to it
 //! unseen. What is recorded is what is there on Linux on x86-64, with the locked versions. `tests/gates.rs` tests the gates.
 
+#[path = "../backend/mod.rs"]
+mod backend;
+#[expect(dead_code, reason = "times are not compared here")]
+#[path = "../compare/mod.rs"]
+mod compare;
 #[path = "../hello/crates.rs"]
 mod crates;
 mod dependencies;
 mod gate;
+#[path = "../instructions/mod.rs"]
+mod instructions;
 #[path = "../programs/mod.rs"]
 mod programs;
 #[path = "../hello/project.rs"]
 mod project;
 mod size;
+mod work;
 
 use std::fs;
 use std::process::ExitCode;
@@ -25,7 +33,7 @@ use serde_json::{Map, Value};
 
 use gate::{Gate, Options};
 
-const GATES: [Gate; 2] = [dependencies::GATE, size::GATE];
+const GATES: [Gate; 3] = [dependencies::GATE, size::GATE, work::GATE];
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gates/recorded.json");
 
 #[derive(Parser)]
@@ -37,6 +45,9 @@ struct Args {
     record: bool,
     #[command(flatten)]
     options: Options,
+    /// Only run so many tasks on one side, on the table at an address, for the counting of instructions.
+    #[arg(long, hide = true, num_args = 3, value_names = ["SIDE", "TASKS", "URL"])]
+    solo: Option<Vec<String>>,
     /// Cargo passes this to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -44,6 +55,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(solo) = &args.solo {
+        instructions::run_alone(solo);
+        return ExitCode::SUCCESS;
+    }
     let mut recorded = read();
     let mut verdicts = Vec::new();
     for gate in GATES.iter().filter(|gate| args.wants(gate.name)) {
