@@ -73,6 +73,9 @@
 //!   crate `metrics`, whose exporters send it wherever metrics go.
 //! * `cli`: the command line, `dynamo-tracker`. The library is the same with and without it.
 //! * `lambda`: handlers on AWS Lambda that process an event once.
+//! * `zstd`: large data packed, which takes fewer write units and lets an item hold more; needs a C compiler. See
+#![cfg_attr(feature = "zstd", doc = "  [`pack_data_over`](TrackerClientBuilder::pack_data_over).")]
+#![cfg_attr(not(feature = "zstd"), doc = "  `TrackerClientBuilder::pack_data_over`.")]
 //! * `stepfunctions`: steps of AWS Step Functions that a retry finds as they were, workers for activities, and callbacks to
 //!   states that wait for a task.
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]

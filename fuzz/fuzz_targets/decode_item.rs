@@ -24,6 +24,8 @@ const NAMES: [&str; 18] = [
 #[derive(Arbitrary, Debug)]
 struct Item {
     known: [Option<Value>; 18],
+    /// Data that looks packed: a frame, or what takes the place of one.
+    packed: Option<Vec<u8>>,
     key: Option<String>,
     others: BTreeMap<String, Value>,
 }
@@ -57,9 +59,12 @@ impl From<Value> for AttributeValue {
     }
 }
 
-static CLIENT: LazyLock<TrackerClient<HashMap<String, Vec<u32>>>> = LazyLock::new(|| {
+/// One that does not unpack data, and one that does.
+static CLIENTS: LazyLock<[TrackerClient<HashMap<String, Vec<u32>>>; 2]> = LazyLock::new(|| {
     let sdk = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
-    TrackerClient::builder(sdk).table("fuzz").namespace("fuzz").build().expect("a client")
+    let plain = TrackerClient::builder(sdk.clone()).table("fuzz").namespace("fuzz").build().expect("a client");
+    let packing = TrackerClient::builder(sdk).table("fuzz").namespace("fuzz").pack_data_over(0).build().expect("a client");
+    [plain, packing]
 });
 
 fuzz_target!(|item: Item| {
@@ -68,6 +73,10 @@ fuzz_target!(|item: Item| {
     for (name, value) in NAMES.into_iter().zip(item.known) {
         decoded.extend(value.map(|value| (name.to_owned(), value.into())));
     }
+    let looks_packed = |behind: Vec<u8>| AttributeValue::B([b"dynamo-tracker:zstd:1", &*behind].concat().into());
+    decoded.extend(item.packed.map(|behind| ("data".to_owned(), looks_packed(behind))));
     decoded.extend(item.key.map(|key| ("id".to_owned(), AttributeValue::S(format!("fuzz#{key}")))));
-    let _ = CLIENT.decode(decoded);
+    for client in &*CLIENTS {
+        let _ = client.decode(decoded.clone());
+    }
 });

@@ -14,7 +14,7 @@ use crate::callback::CallBack;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::record::check_namespace;
-use crate::schema::{ATTRIBUTES, Codec, Data, Index, KeySchema, MAX_SHARDS};
+use crate::schema::{ATTRIBUTES, Codec, Data, Index, KeySchema, MAX_SHARDS, Packing};
 use crate::status::StatusSet;
 use crate::table::{RequestPolicy, Table};
 use crate::time::{Clock, SystemClock};
@@ -57,6 +57,7 @@ pub struct TrackerClientBuilder<D> {
     statuses: StatusSet,
     key: KeySchema,
     index: Option<Index>,
+    packing: Option<Packing>,
     retention: Option<Duration>,
     error_history: usize,
     heartbeat: Option<Duration>,
@@ -81,6 +82,7 @@ impl<D: Data> TrackerClientBuilder<D> {
             statuses: StatusSet::default(),
             key: KeySchema { partition: "id".to_owned(), sort: None },
             index: None,
+            packing: None,
             retention: None,
             error_history: 10,
             heartbeat: None,
@@ -154,6 +156,42 @@ impl<D: Data> TrackerClientBuilder<D> {
     /// write units to take it, 2 to end it, 3 to extend its lease.
     pub fn index(mut self, shards: u16) -> Self {
         self.index = Some(Index { shards });
+        self
+    }
+
+    /// Packs data of more bytes than this by zstd, as DynamoDB counts them, and unpacks packed data when it is read. Neither by
+    /// default. `usize::MAX` unpacks and never packs.
+    ///
+    /// DynamoDB charges each write for the whole item, a write unit for each KB, and so also an extension of the lease that does not
+    /// touch the data. And an item has at most 400 KB: data that is larger is kept if it is under that when packed, and at most 64 MB
+    /// of JSON before. What packing does not make smaller stays as it is. 1024 is a good threshold: with less data, most items take one
+    /// unit anyway.
+    ///
+    /// All who read the tasks must ask for this too, and first: to a client without it, packed data is
+    /// [`Unreadable`](ErrorKind::Unreadable), and an attempt that it starts fails by that. Step Functions' own states take tasks and
+    /// end them all the same, since they neither read nor write data. The attribute is binary: a console and programs in other
+    /// languages see `dynamo-tracker:zstd:1`, and behind that a zstd frame with DynamoDB's JSON of the data.
+    ///
+    /// Data is packed when it is set, and unpacked whenever a record is read, by a refusal too, whether or not anybody looks at it.
+    /// `benches/packing.rs` says what that takes of the processor; the thread that calls does nothing else meanwhile.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let sdk_client = store.client();
+    /// use dynamo_tracker::{NewTask, TrackerClient};
+    ///
+    /// let client = TrackerClient::<String>::builder(sdk_client).table("tasks").namespace("pages").pack_data_over(1024).build()?;
+    /// # client.create_table().await?;
+    /// let page = "All work and no play makes Jack a dull boy. ".repeat(20_000); // 880 KB
+    /// client.create(NewTask::new("page-7").data(page.clone())).await?;
+    /// assert_eq!(*client.start("page-7").await?.data(), page);
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "zstd")]
+    pub fn pack_data_over(mut self, bytes: usize) -> Self {
+        let (pack, unpack) = (crate::schema::pack, crate::schema::unpack);
+        self.packing = Some(Packing { over: bytes, pack, unpack });
         self
     }
 
@@ -244,7 +282,7 @@ impl<D: Data> TrackerClientBuilder<D> {
         check(sensible, "the history of errors must be from 1 to 50")?;
         let context = Context {
             table: Table::new(self.client, self.table, self.key.clone(), self.requests),
-            codec: Codec { key: self.key, statuses: self.statuses, index: self.index },
+            codec: Codec { key: self.key, statuses: self.statuses, index: self.index, packing: self.packing },
             namespace: self.namespace,
             lease: self.lease,
             max_attempts: self.max_attempts,

@@ -31,7 +31,7 @@ use crate::expression::{self, Update};
 use crate::lease::Lease;
 use crate::protocol::StartOptions;
 use crate::record::{BatchMember, Loaded, LockToken, RawData, TaskId, Tracker, Version};
-use crate::schema::{Data, Item, to_value};
+use crate::schema::{Data, Item};
 use crate::status::Status;
 use crate::table::{Want, Written};
 
@@ -197,7 +197,7 @@ impl<D: Data> TrackerClient<D> {
         batch: impl FnOnce(&TaskId) -> Option<BatchMember>,
     ) -> Result<(Tracker<()>, Item), Error> {
         let id = self.id(&task.id)?;
-        let data = task.data.as_ref().map(to_value).transpose().map_err(|error| error.about(&id))?;
+        let data = self.data_of(task).map_err(|error| error.about(&id))?;
         let mut record = Tracker::new(id, (), self.context.max_attempts, self.context.now());
         record.due_time = self.context.due_time(record.status, task.due, record.create_time);
         record.batch = batch(&record.id);
@@ -205,6 +205,11 @@ impl<D: Data> TrackerClient<D> {
         let record = record.into_stored();
         let item = self.context.codec.encode(&record, data).map_err(|error| error.about(&record.id))?;
         Ok((record, item))
+    }
+
+    /// The data of a task to be made, as its item is to have it.
+    fn data_of(&self, task: &NewTask<D>) -> Result<Option<AttributeValue>, Error> {
+        task.data.as_ref().map(|data| self.context.codec.encode_data(data)).transpose()
     }
 
     /// Makes the task in place of a record that has expired, which DynamoDB has not deleted yet.
@@ -216,8 +221,7 @@ impl<D: Data> TrackerClient<D> {
     ) -> Result<Tracker<()>, Error> {
         record.generation = expired.generation;
         let record = record.into_stored();
-        let data = task.data.as_ref().map(to_value).transpose()?;
-        let update = self.whole(&record, data, Some(expired.version()))?;
+        let update = self.whole(&record, self.data_of(task)?, Some(expired.version()))?;
         let update = expression::anew(update, expired.callback.as_ref(), record.callback.as_ref());
         self.write_whole(&record, update).await?;
         Ok(record)
@@ -361,13 +365,13 @@ impl<D: Data> TrackerClient<D> {
 
     /// Writes it with its expiry, unless somebody waits for the task by now: a record that owes does not expire.
     async fn dump_as_seen(&self, tracker: &mut Tracker<D>, seen: Option<Version>) -> Result<(), Error> {
-        let update = self.whole(tracker, Some(to_value(&tracker.data)?), seen)?;
+        let update = self.whole(tracker, Some(self.context.codec.encode_data(&tracker.data)?), seen)?;
         let bound = expression::unless_waited_for(update, tracker.expire_at);
         let Err(error) = self.write_whole(tracker, bound).await else { return Ok(()) };
         let unchanged = error.tracker().filter(|stored| tracker.expire_at.is_some() && Some(stored.version()) == seen);
         let Some(callback) = unchanged.and_then(|stored| stored.callback.clone()) else { return Err(error) };
         (tracker.expire_at, tracker.callback) = (None, Some(callback));
-        let update = self.whole(tracker, Some(to_value(&tracker.data)?), seen)?;
+        let update = self.whole(tracker, Some(self.context.codec.encode_data(&tracker.data)?), seen)?;
         self.write_whole(tracker, update).await
     }
 

@@ -193,9 +193,12 @@ impl Held {
         self.state().standing.clone()
     }
 
-    pub(crate) fn set_unsaved(&self, data: AttributeValue) {
+    /// Sets data to be written. It is packed here, if it is, so that every copy of the write has the same.
+    pub(crate) fn set_unsaved(&self, data: AttributeValue) -> Result<(), Error> {
+        let data = self.context.codec.store(data).map_err(|error| error.about(&self.id))?;
         let mut state = self.state();
         (state.unsaved, state.not_kept) = (Some(data), None);
+        Ok(())
     }
 
     pub(crate) fn drop_data(&self, why: &str) {

@@ -146,9 +146,11 @@ impl<D: Data> Lease<D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unwritable`](crate::ErrorKind::Unwritable): DynamoDB has no form for it. The data stays as it was.
+    /// [`ErrorKind::Unwritable`](crate::ErrorKind::Unwritable): DynamoDB has no form for it;
+    /// [`ErrorKind::ItemTooLarge`](crate::ErrorKind::ItemTooLarge): no item has room for it. The data stays as it was.
     pub fn set_data(&mut self, data: D) -> Result<(), Error> {
-        self.held.set_unsaved(to_value(&data).map_err(|error| error.about(self.id()))?);
+        let value = to_value(&data).map_err(|error| error.about(self.id()))?;
+        self.held.set_unsaved(value)?;
         self.data = data;
         Ok(())
     }

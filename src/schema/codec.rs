@@ -2,8 +2,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
-use super::{Index, Item, KeySchema, attr};
+use super::raw::{check_size, to_value};
+use super::{Index, Item, KeySchema, Packing, attr, packing};
 use crate::error::{Error, ErrorKind};
 use crate::record::{AttemptError, BatchMember, Loaded, LockToken, RawData, TaskId, TaskToken, Tracker};
 use crate::status::{Status, StatusSet};
@@ -15,6 +17,8 @@ pub(crate) struct Codec {
     pub(crate) statuses: StatusSet,
     /// Where it is kept.
     pub(crate) index: Option<Index>,
+    /// Where data is packed and unpacked.
+    pub(crate) packing: Option<Packing>,
 }
 
 impl Codec {
@@ -51,7 +55,7 @@ impl Codec {
             lock_owner: text(item, attr::LOCK_OWNER)?,
             lock_time: time(item, attr::LOCK_TIME)?,
             lock_expire_time: time(item, attr::LOCK_EXPIRE_TIME)?,
-            data: RawData(item.remove(attr::DATA)),
+            data: packing::load(item.remove(attr::DATA), self.packing),
             errors: errors(item)?,
             due_time: time(item, attr::DUE_TIME)?,
             expire_at: parsed(item, attr::EXPIRE_AT)?
@@ -71,6 +75,16 @@ impl Codec {
     /// The partition of the index that a task in this state is in; `None` where it is in none.
     pub(crate) fn partition_of(&self, id: &TaskId, status: Status) -> Option<String> {
         self.index.as_ref()?.partition_of(id, status, &self.statuses)
+    }
+
+    /// The caller's data as an item has it.
+    pub(crate) fn encode_data<D: Serialize>(&self, data: &D) -> Result<AttributeValue, Error> {
+        self.store(to_value(data)?)
+    }
+
+    /// The same of data that is in DynamoDB's form.
+    pub(crate) fn store(&self, data: AttributeValue) -> Result<AttributeValue, Error> {
+        packing::store(data, self.packing)
     }
 
     /// The item of a record with this data, its key included. What is absent in the record is absent in the item.
@@ -129,7 +143,9 @@ pub(crate) fn seconds(time: DateTime<Utc>) -> AttributeValue {
 
 /// The history of errors.
 pub(crate) fn encode_errors(errors: &[AttemptError]) -> Result<AttributeValue, Error> {
-    super::raw::to_value(&errors)
+    let value = to_value(&errors)?;
+    check_size(&value)?;
+    Ok(value)
 }
 
 fn errors(item: &mut Item) -> Result<Vec<AttemptError>, Error> {
@@ -219,7 +235,7 @@ fn type_of(value: &AttributeValue) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
 
     use proptest::prelude::*;
@@ -228,9 +244,34 @@ mod tests {
     use crate::schema::ATTRIBUTES;
     use crate::status::Status;
 
+    /// One that does not pack, and one that packs all that it can.
+    fn codecs() -> Vec<Codec> {
+        #[allow(unused_mut, reason = "packing is a feature")]
+        let mut codecs = vec![codec()];
+        #[cfg(feature = "zstd")]
+        codecs.push(Codec {
+            packing: Some(Packing { over: 0, pack: crate::schema::pack, unpack: crate::schema::unpack }),
+            ..codec()
+        });
+        codecs
+    }
+
+    /// Bytes that look like packed data: any, or some that are packed, with something behind them.
+    fn look_alike() -> impl Strategy<Value = AttributeValue> {
+        #[cfg(not(feature = "zstd"))]
+        let packed = Just(packing::MAGIC.to_vec());
+        #[cfg(feature = "zstd")]
+        let packed = prop_oneof![
+            Just(packing::MAGIC.to_vec()),
+            value().prop_map(|value| crate::schema::pack(&value).expect("it is small"))
+        ];
+        (packed, prop_oneof![Just(Vec::new()), any::<Vec<u8>>()])
+            .prop_map(|(packed, behind)| AttributeValue::B([packed, behind].concat().into()))
+    }
+
     fn codec() -> Codec {
         let key = KeySchema { partition: "id".to_owned(), sort: Some(("sk".to_owned(), "TRACKER".to_owned())) };
-        Codec { key, statuses: StatusSet::default(), index: None }
+        Codec { key, statuses: StatusSet::default(), index: None, packing: None }
     }
 
     /// A time that an item can hold, in whole milliseconds.
@@ -251,7 +292,7 @@ mod tests {
     }
 
     /// Any value that DynamoDB has a type for, numbers of every kind included.
-    fn value() -> impl Strategy<Value = AttributeValue> {
+    pub(in crate::schema) fn value() -> impl Strategy<Value = AttributeValue> {
         let number = prop_oneof![
             any::<i128>().prop_map(|number| number.to_string()),
             any::<f64>().prop_map(|number| number.to_string()),
@@ -265,6 +306,7 @@ mod tests {
             any::<Vec<u8>>().prop_map(|bytes| AttributeValue::B(bytes.into())),
             any::<Vec<String>>().prop_map(AttributeValue::Ss),
             any::<Vec<i64>>().prop_map(|all| AttributeValue::Ns(all.iter().map(ToString::to_string).collect())),
+            any::<Vec<Vec<u8>>>().prop_map(|all| AttributeValue::Bs(all.into_iter().map(Into::into).collect())),
         ];
         leaf.prop_recursive(3, 16, 4, |inner| {
             prop_oneof![
@@ -288,7 +330,7 @@ mod tests {
             callback in prop::option::of(".{1,20}"),
         ) -> Tracker<RawData> {
             let id = TaskId::new("ns", &id).expect("a good id");
-            let mut record = Tracker::new(id, RawData(data), max_attempts, create_time);
+            let mut record = Tracker::new(id, RawData::new(data), max_attempts, create_time);
             (record.status, record.attempts, record.generation, record.step) = (status, attempts, generation, step);
             (record.update_time, record.due_time, record.last_lock) = (update_time, due_time, last_lock);
             if let Some((token, begun, expiry, owner)) = lock {
@@ -309,9 +351,12 @@ mod tests {
 
         #[test]
         fn any_record_reads_back_equal(record in record()) {
-            let item = codec().encode(&record, record.data.0.clone()).unwrap();
-            prop_assert_eq!(&item["sk"], &AttributeValue::S("TRACKER".to_owned()));
-            prop_assert_eq!(codec().decode(item).unwrap(), record);
+            for codec in codecs() {
+                let data = record.data.as_attribute_value().map(|data| codec.store(data.clone())).transpose().unwrap();
+                let item = codec.encode(&record, data).unwrap();
+                prop_assert_eq!(&item["sk"], &AttributeValue::S("TRACKER".to_owned()));
+                prop_assert_eq!(codec.decode(item).unwrap(), record.clone());
+            }
         }
 
         /// Any item at all, with values of any type under our own names and others, is a record or an error.
@@ -321,8 +366,10 @@ mod tests {
             changes in prop::collection::vec((prop::sample::select(ATTRIBUTES.to_vec()), prop::option::of(value())), 0..5),
             others in prop::collection::hash_map(any::<String>(), value(), 0..3),
             id in prop::option::of(value()),
+            look_alike in prop::option::of(look_alike()),
         ) {
-            let mut item = codec().encode(&record, record.data.0.clone()).unwrap();
+            let data = look_alike.or(record.data.as_attribute_value().cloned());
+            let mut item = codec().encode(&record, data).unwrap();
             item.extend(others);
             for (name, value) in changes {
                 match value {
@@ -331,12 +378,14 @@ mod tests {
                 };
             }
             item.extend(id.map(|id| ("id".to_owned(), id)));
-            match codec().decode(item) {
-                Ok(record) => {
-                    let _ = record.clone().typed::<HashMap<String, Vec<u32>>>();
-                    let _ = record.typed::<f64>();
+            for codec in codecs() {
+                match codec.decode(item.clone()) {
+                    Ok(record) => {
+                        let _ = record.clone().typed::<HashMap<String, Vec<u32>>>();
+                        let _ = record.typed::<f64>();
+                    }
+                    Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Unreadable),
                 }
-                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Unreadable),
             }
         }
     }

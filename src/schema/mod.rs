@@ -2,7 +2,10 @@
 
 mod codec;
 mod definition;
+#[cfg(feature = "zstd")]
+mod frame;
 mod index;
+mod packing;
 mod raw;
 
 use std::collections::HashMap;
@@ -15,7 +18,10 @@ pub(crate) use raw::{ITEM_TOO_LARGE, MAX_ITEM_BYTES, item_size, to_value};
 
 pub(crate) use codec::{Codec, encode_errors, millis, number, seconds, string};
 pub(crate) use definition::{add_index, create_table_request};
+#[cfg(feature = "zstd")]
+pub(crate) use frame::{pack, unpack};
 pub(crate) use index::{INDEX, Index, MAX_SHARDS, hash, partition, share};
+pub(crate) use packing::Packing;
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;

@@ -19,9 +19,9 @@ impl Tracker<RawData> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreadable`]: the data is no `D`.
+    /// [`ErrorKind::Unreadable`]: the data is no `D`, or is packed, and the client that read it can't unpack it.
     pub fn typed<D: DeserializeOwned + Default>(mut self) -> Result<Tracker<D>, Error> {
-        let data = match self.data.0.take() {
+        let data = match std::mem::take(&mut self.data).into_unpacked().map_err(|error| error.about(&self.id))? {
             None => D::default(),
             // What serde says quotes the data, so it is not passed on.
             Some(value) => serde_dynamo::from_attribute_value(value).map_err(|_| {
@@ -48,7 +48,7 @@ impl Error {
     }
 }
 
-/// `data` in DynamoDB's form. Data that no item has room for is refused here, before anything is sent.
+/// `data` in DynamoDB's form, whatever its size.
 pub(crate) fn to_value<D: Serialize>(data: &D) -> Result<AttributeValue, Error> {
     // What serde says may quote the data, so it is not passed on.
     let value = serde_dynamo::to_attribute_value(data).map_err(|_| {
@@ -56,11 +56,15 @@ pub(crate) fn to_value<D: Serialize>(data: &D) -> Result<AttributeValue, Error> 
         Error::new(ErrorKind::Unwritable, message)
     })?;
     check(&value, 1)?;
-    let size = size_of(&value);
-    if size > MAX_ITEM_BYTES {
-        return Err(Error::new(ErrorKind::ItemTooLarge, format!("the data is {size} bytes, {ITEM_TOO_LARGE}")));
-    }
     Ok(value)
+}
+
+/// What no item has room for is refused here, before anything is sent.
+pub(super) fn check_size(value: &AttributeValue) -> Result<(), Error> {
+    match size_of(value) {
+        ..=MAX_ITEM_BYTES => Ok(()),
+        size => Err(Error::new(ErrorKind::ItemTooLarge, format!("the data is {size} bytes, {ITEM_TOO_LARGE}"))),
+    }
 }
 
 /// How deep lists and maps may be within one another (*Service, account, and table quotas*, Amazon DynamoDB Developer Guide).
@@ -106,7 +110,7 @@ pub(crate) fn item_size(item: &super::Item) -> usize {
 
 /// The size of a value as DynamoDB counts it (*Item sizes and formats*, Amazon DynamoDB Developer Guide), or a little less
 /// for numbers.
-pub(crate) fn size_of(value: &AttributeValue) -> usize {
+pub(super) fn size_of(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::N(digits) => digits.len().div_ceil(2),

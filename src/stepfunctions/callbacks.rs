@@ -56,7 +56,8 @@ type OnError = dyn Fn(&TaskId, &Error) + Send + Sync;
 /// tells it then, by any client that has this: a [`load`](TrackerClient::load), a start that is refused. It is taken off only when
 /// Step Functions took it, or said that the state waits no more (`TaskTimedOut`, `TaskDoesNotExist`). `InvalidToken` is what it says
 /// to a client of another region or account as well, so the token stays for one of the right place. It may be
-/// told twice, of which the second is refused there and does no harm. A record that is still to be told of does not expire: no
+/// told twice, of which the second is refused there and does no harm. A client that can't unpack a task's data does not tell its
+/// success, and leaves that to one that can. A record that is still to be told of does not expire: no
 /// outcome with an expiry is written to a task that somebody waits for, and the
 /// [retention](crate::TrackerClientBuilder::retention) counts from when they were told. A client without this neither knows nor tells
 /// them: where it makes a task anew in the place of an expired one, they are forgotten.
@@ -153,7 +154,7 @@ impl Callbacks {
 
     /// Returns whether there was something to tell.
     async fn tell(&self, record: &Tracker<RawData>, token: &TaskToken) -> Result<bool, Error> {
-        let Some(reply) = Reply::of(record, &*self.output) else { return Ok(false) };
+        let Some(reply) = Reply::of(record, &*self.output)? else { return Ok(false) };
         match self.send(&record.id, token, &reply).await? {
             Taken::Now | Taken::Stale => Ok(true),
             Taken::Unknown => Err(unknown(&record.id)),
@@ -205,7 +206,7 @@ impl CallBack for Callbacks {
 
     fn tell_last<'a>(&'a self, record: &'a Tracker<RawData>, token: &'a TaskToken) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            if let Some(reply) = Reply::of(record, &*self.output) {
+            if let Some(reply) = Reply::of(record, &*self.output)? {
                 // One that is not known here would keep the record for ever where there is no such state.
                 self.send(&record.id, token, &reply).await?;
             }

@@ -376,7 +376,7 @@ impl Fragment {
 
     fn codec(&self) -> Codec {
         let key = KeySchema { partition: KEY.to_owned(), sort: None };
-        Codec { key, statuses: StatusSet::default(), index: self.index }
+        Codec { key, statuses: StatusSet::default(), index: self.index, packing: None }
     }
 }
 

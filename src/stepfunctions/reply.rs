@@ -61,25 +61,32 @@ impl Reply {
         Self::Failure { error: cut(error, MAX_ERROR_CHARS), cause: cut(cause, MAX_CAUSE_CHARS) }
     }
 
-    /// What a record that is over has to say; `None` where it is not over. `output` makes the output of a success.
-    pub(super) fn of(record: &Tracker<RawData>, output: impl FnOnce(&Tracker<RawData>) -> Value) -> Option<Self> {
+    /// What a record that is over has to say; `None` where it is not over. `output` makes the output of a success, which is an error
+    /// where this client can't unpack the data.
+    pub(super) fn of(
+        record: &Tracker<RawData>,
+        output: impl FnOnce(&Tracker<RawData>) -> Value,
+    ) -> Result<Option<Self>, Error> {
         let last = || match record.errors.last() {
             Some(error) => format!("{}: {}", error.error_type, error.message),
             None => "its attempts are used up".to_owned(),
         };
-        match record.status {
+        Ok(match record.status {
             Status::Succeeded if record.data_not_kept() => {
                 let why = record.errors.last().map_or("", |error| &error.message);
                 let cause = format!("the task is done, but its output was not kept: {why}");
                 Some(Self::failure("ResponseNotKept", &cause))
             }
-            Status::Succeeded => Some(Self::success(&output(record))),
+            Status::Succeeded => {
+                record.data.unpacked().map_err(|error| error.about(&record.id))?;
+                Some(Self::success(&output(record)))
+            }
             Status::Exhausted => Some(Self::failure(error_name(ErrorKind::Exhausted), &last())),
             Status::Ignored => {
                 Some(Self::failure(error_name(ErrorKind::Ignored), "somebody decided that it is not to be done"))
             }
             _ => None,
-        }
+        })
     }
 
     /// Tells a state. To tell it twice does no harm: the second time, it waits no more.
@@ -164,14 +171,14 @@ mod tests {
 
     fn record(status: Status) -> Tracker<RawData> {
         let id = TaskId::new("ns", "id").unwrap();
-        let mut record = Tracker::new(id, RawData(None), 3, DateTime::UNIX_EPOCH);
+        let mut record = Tracker::new(id, RawData::new(None), 3, DateTime::UNIX_EPOCH);
         record.status = status;
         record
     }
 
     #[test]
     fn only_what_is_over_has_something_to_say() {
-        let said = |record: &Tracker<RawData>| Reply::of(record, |_| json!({"a": 1}));
+        let said = |record: &Tracker<RawData>| Reply::of(record, |_| json!({"a": 1})).unwrap();
         for status in [Status::Pending, Status::InProgress, Status::Failed, Status::Other(7)] {
             assert!(said(&record(status)).is_none(), "{status}");
         }
@@ -183,6 +190,16 @@ mod tests {
         let mut failed = record(Status::Exhausted);
         failed.errors = vec![AttemptError::from_parts(1, DateTime::UNIX_EPOCH, "ExitCode", "exit code 3", None)];
         assert!(said(&failed) == failure("TaskExhausted", "ExitCode: exit code 3"));
+    }
+
+    #[test]
+    fn data_that_is_still_packed_is_no_output() {
+        let mut packed = record(Status::Succeeded);
+        packed.data = RawData::still_packed(None, "is packed");
+        let error = Reply::of(&packed, |_| json!("bytes")).map(|_| ()).unwrap_err();
+        assert_eq!((error.kind(), error.task()), (ErrorKind::Unreadable, Some(&packed.id)));
+        packed.status = Status::Ignored;
+        assert!(Reply::of(&packed, |_| json!("bytes")).is_ok_and(|reply| reply.is_some()));
     }
 
     #[test]

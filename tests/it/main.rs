@@ -22,6 +22,7 @@ mod lambda;
 mod lost_answers;
 mod operators;
 mod outcomes;
+mod packing;
 mod patience;
 mod powertools;
 mod property;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
             heartbeat::tests,
             transactions::tests,
             requests::tests,
+            packing::tests,
             errors::tests,
             races::tests,
             lost_answers::tests,

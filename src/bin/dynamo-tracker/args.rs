@@ -63,6 +63,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DYNAMO_TRACKER_SHARDS", value_name = "N", default_value = "8",
           value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub(crate) shards: u16,
+    /// Pack data of more bytes than this by zstd, for fewer write units. Packed data is read in any case
+    #[arg(long, global = true, env = "DYNAMO_TRACKER_PACK_OVER", value_name = "BYTES")]
+    pub(crate) pack_over: Option<usize>,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -19,6 +19,7 @@ pub(crate) struct Connection {
     table: String,
     namespace: String,
     shards: u16,
+    pack_over: Option<usize>,
     callbacks: Callbacks,
     /// Which file it is, if it is one, from the root.
     file: Option<String>,
@@ -48,9 +49,9 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
         None => aws(global.endpoint_url.as_deref()).await,
     };
     let file = global.embedded.as_ref().and_then(|file| std::fs::canonicalize(file).ok()?.to_str().map(str::to_owned));
-    let (shards, endpoint) = (global.shards, global.endpoint_url.clone());
+    let (shards, pack_over, endpoint) = (global.shards, global.pack_over, global.endpoint_url.clone());
     let callbacks = callbacks(global.json);
-    Ok(Connection { sdk, table, namespace, shards, callbacks, file, endpoint, _embedded: embedded })
+    Ok(Connection { sdk, table, namespace, shards, pack_over, callbacks, file, endpoint, _embedded: embedded })
 }
 
 /// By AWS's own environment and config, whatever the table's endpoint is. Nothing is looked up before somebody is to be told.
@@ -80,6 +81,7 @@ impl Connection {
             ("DYNAMO_TRACKER_NAMESPACE", self.namespace.clone()),
             ("DYNAMO_TRACKER_SHARDS", self.shards.to_string()),
         ];
+        variables.extend(self.pack_over.map(|bytes| ("DYNAMO_TRACKER_PACK_OVER", bytes.to_string())));
         variables.extend(self.file.clone().map(|file| ("DYNAMO_TRACKER_EMBEDDED", file)));
         variables.extend(self.endpoint.clone().map(|endpoint| ("AWS_ENDPOINT_URL_DYNAMODB", endpoint)));
         variables
@@ -93,7 +95,7 @@ impl Connection {
     /// A client in the making.
     pub(crate) fn builder(&self) -> TrackerClientBuilder<Data> {
         let builder = TrackerClient::builder(self.sdk.clone()).table(&self.table).namespace(&self.namespace);
-        let builder = builder.callbacks(self.callbacks.clone());
+        let builder = builder.callbacks(self.callbacks.clone()).pack_data_over(self.pack_over.unwrap_or(usize::MAX));
         match self.shards {
             0 => builder,
             shards => builder.index(shards),

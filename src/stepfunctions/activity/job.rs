@@ -189,7 +189,7 @@ where
             biased;
             output = (self.handler)(activity) => {
                 let (value, output) = keep(&output?)?;
-                held.set_unsaved(value);
+                held.set_unsaved(value).map_err(|error| WorkError::from(error).into_fatal())?;
                 Ok(output)
             }
             () = self.abandon.cancelled() => Err(given_back()),
@@ -275,9 +275,17 @@ where
     fn refused(&self, id: &str, error: &Error) -> Reply {
         let done = error.tracker().filter(|_| error.is_already_succeeded());
         let kept = done.filter(|record| !record.data_not_kept());
-        if let Some((record, output)) = kept.and_then(|record| Some((record, record.data.as_attribute_value()?))) {
-            self.tell(&ActivityEvent::Replayed { id: &record.id });
-            return Reply::success(&to_json(output));
+        match kept.map(|record| (record, record.data.unpacked())) {
+            Some((record, Ok(Some(output)))) => {
+                self.tell(&ActivityEvent::Replayed { id: &record.id });
+                return Reply::success(&to_json(output));
+            }
+            Some((record, Err(unreadable))) => {
+                let error = unreadable.about(&record.id);
+                self.tell(&ActivityEvent::Refused { id, error: &error });
+                return Reply::failure(error_name(error.kind()), &error.to_string());
+            }
+            _ => {}
         }
         self.tell(&ActivityEvent::Refused { id, error });
         if done.is_some() {

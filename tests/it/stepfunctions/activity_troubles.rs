@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dynamo_tracker::stepfunctions::ActivityEvent;
-use dynamo_tracker::{CancellationToken, Status};
-use serde_json::json;
+use dynamo_tracker::stepfunctions::{ActivityEvent, ActivityWorker};
+use dynamo_tracker::{CancellationToken, Status, SystemClock};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::activity::{record, report, work, worker};
 use crate::bed::Bed;
 use crate::bed::http::{Fault, FaultyHttp};
-use crate::bed::states::{States, Told};
+use crate::bed::states::{ACTIVITY, States, Told};
 
 crate::tests![
     heartbeats_go_on_while_dynamodb_is_slow,
@@ -20,6 +20,7 @@ crate::tests![
     to_give_back_is_to_stop,
     a_hook_that_panics_at_the_start_costs_no_attempt,
     a_hook_that_panics_at_the_end_leaves_no_state_waiting,
+    an_output_that_is_packed_is_given_by_those_who_unpack,
 ];
 
 /// No worker takes so long to stop.
@@ -126,4 +127,26 @@ async fn a_hook_that_panics_at_the_end_leaves_no_state_waiting(bed: Bed) {
     let ended = tokio::time::timeout(PATIENCE, working.run).await.expect("it stops by itself");
     assert!(ended.unwrap_err().is_panic());
     assert_eq!(states.told(&token), Some(Told::Success(json!("printed"))));
+}
+
+async fn an_output_that_is_packed_is_given_by_those_who_unpack(bed: Bed) {
+    let states = States::new();
+    let output = json!({"pages": vec!["all work and no play"; 100]});
+    let packing = || {
+        let client = bed.builder().clock(SystemClock).pack_data_over(1000).build().unwrap();
+        let key = |input: &Value| Some(input["id"].as_str()?.to_owned());
+        let (worker, output) = (ActivityWorker::new(client, states.client(), ACTIVITY, key), output.clone());
+        work(worker, move |_| std::future::ready(Ok(output.clone())))
+    };
+    let offer = async || states.until_told(&states.offer(&json!({"id": "a"}))).await;
+    let working = packing();
+    assert_eq!(offer().await, Told::Success(output.clone()));
+    assert_eq!(working.stop().await, report(|report| report.succeeded = 1));
+    let plain = work(worker(&bed, &states), |_| async { Ok(json!("not to be run")) });
+    let (error, cause) = offer().await.failure();
+    assert!(error == "ResponseUnreadable" && cause.contains("pack_data_over"), "{error}: {cause}");
+    assert_eq!(plain.stop().await, report(|report| report.refused = 1));
+    let working = packing();
+    assert_eq!(offer().await, Told::Success(output.clone()));
+    assert_eq!(working.stop().await, report(|report| report.replayed = 1));
 }
