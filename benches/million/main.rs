@@ -10,6 +10,7 @@
 mod backend;
 mod fill;
 mod look;
+#[expect(dead_code, reason = "only the units of what succeeded are of interest here")]
 #[path = "../../tests/it/bed/meter.rs"]
 mod meter;
 mod progress;
