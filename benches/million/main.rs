@@ -13,6 +13,7 @@ mod look;
 #[expect(dead_code, reason = "only the units of what succeeded are of interest here")]
 #[path = "../../tests/it/bed/meter.rs"]
 mod meter;
+#[path = "../progress/mod.rs"]
 mod progress;
 mod proof;
 mod summary;
