@@ -5,26 +5,24 @@
 //!
 //! Both sides send the same two updates to the same in-memory DynamoDB in the same process. Time and instructions are those of
 //! `run`, one task after the other; throughput is that of `start` and `succeed` with several in flight, of which
-//! `benches/throughput.rs` measures more. Instructions are those of a process of its own, on one thread, that has nothing but the
-//! client: the DynamoDB that it calls is in this one, so that its work does not count.
+//! `benches/throughput.rs` measures more. Instructions are the client's alone (`benches/instructions`).
 
 mod backend;
 mod compare;
+mod instructions;
 mod report;
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
-use backend::{Backend, Server};
+use backend::Backend;
 use compare::{Bench, Side, Size};
 
-const ONE_BY_ONE: Size = Size { pairs: 25, batch: 200, in_flight: 1 };
-const IN_FLIGHT: Size = Size { pairs: 25, batch: 512, in_flight: 32 };
-/// The instructions of a task are those of this many tasks more, so that start-up does not count.
-const COUNTED: usize = 300;
+/// Many short batches rather than a few long ones: what else the machine does meets both of a pair then.
+const ONE_BY_ONE: Size = Size { pairs: 201, batch: 25, in_flight: 1 };
+const IN_FLIGHT: Size = Size { pairs: 101, batch: 128, in_flight: 32 };
 
 #[derive(Parser)]
 struct Args {
@@ -38,17 +36,9 @@ struct Args {
 fn main() {
     let args = Args::parse();
     match &args.solo {
-        Some(solo) => run_alone(solo),
+        Some(solo) => instructions::run_alone(solo),
         None => compare(&args),
     }
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn run_alone(solo: &[String]) {
-    let [side, tasks, url] = solo else { unreachable!("clap has counted them") };
-    let bench = Bench::at(Server::at(url));
-    let side = Side::from_str(side, true).expect("a side");
-    bench.one_by_one(side, tasks, tasks.parse().expect("a number of tasks")).await;
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -60,7 +50,17 @@ async fn compare(args: &Args) {
     let ratios = serde_json::json!({
         "time_ratio": time, "throughput_ratio": throughput, "instruction_ratio": instructions,
     });
-    args.output.finish("overhead", ratios, &[]);
+    args.output.finish("overhead", ratios, &[&chart(time, throughput, instructions)]);
+}
+
+fn chart(time: f64, throughput: f64, instructions: Option<f64>) -> report::Bars {
+    let crates = vec![time, throughput, instructions.unwrap_or_default()];
+    report::Bars {
+        title: "Of the SDK's two calls".to_owned(),
+        y: "ratio".to_owned(),
+        groups: ["time", "tasks a second, 32 in flight", "instructions"].map(str::to_owned).to_vec(),
+        series: vec![("the two calls".to_owned(), vec![1.0; crates.len()]), ("dynamo-tracker".to_owned(), crates)],
+    }
 }
 
 async fn measure_time(bench: &Arc<Bench>) -> f64 {
@@ -85,11 +85,7 @@ async fn measure_throughput(bench: &Arc<Bench>) -> f64 {
 
 /// The ratio of the client's instructions per task.
 fn measure_instructions(endpoint: &str) -> Option<f64> {
-    let per_task = |side: &str| -> Result<u64, String> {
-        let few = count_instructions(side, COUNTED, endpoint)?;
-        let many = count_instructions(side, 2 * COUNTED, endpoint)?;
-        Ok((many - few) / COUNTED as u64)
-    };
+    let per_task = |side| instructions::per_task(side, endpoint);
     match per_task("raw").and_then(|raw| Ok((raw, per_task("run")?))) {
         Ok((raw, run)) => {
             let ratio = run as f64 / raw as f64;
@@ -102,17 +98,4 @@ fn measure_instructions(endpoint: &str) -> Option<f64> {
             None
         }
     }
-}
-
-fn count_instructions(side: &str, tasks: usize, endpoint: &str) -> Result<u64, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args(["--solo", side, &tasks.to_string(), endpoint])
-        .output()
-        .map_err(|error| format!("valgrind is not here ({error}); install it by the system's packages"))?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
-    collected.and_then(|(_, count)| count.trim().parse().ok()).ok_or(text)
 }

@@ -65,7 +65,7 @@ impl Context {
     ) -> Result<Option<Tracker<RawData>>, Error> {
         match (&self.callbacks, token.filter(|_| record.status.is_final())) {
             (Some(callbacks), Some(token)) => callbacks.answer(self, record, token).await,
-            (None, Some(token)) => self.owe(record, &token).await,
+            (None, Some(token)) => Box::pin(self.owe(record, &token)).await,
             (_, None) => {
                 self.settle(record).await;
                 Ok(None)

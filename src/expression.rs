@@ -27,6 +27,19 @@ pub(crate) struct Update {
 }
 
 impl Update {
+    /// An empty one, with room for so many names and values, and for as long texts as most writes have: to grow a map costs more than
+    /// all that is put into it.
+    fn with_room(names: usize, values: usize) -> Self {
+        Self {
+            condition: String::with_capacity(400),
+            names: HashMap::with_capacity(names),
+            values: HashMap::with_capacity(values),
+            set: String::with_capacity(400),
+            remove: String::with_capacity(80),
+            add: String::new(),
+        }
+    }
+
     /// The update expression.
     pub(crate) fn update(&self) -> String {
         let mut text = String::with_capacity(self.set.len() + self.remove.len() + self.add.len() + 16);
@@ -127,8 +140,7 @@ fn append(text: &mut String, separator: &str, part: &str) {
 
 /// Takes the task.
 pub(crate) fn acquire(write: &Acquire, id: &TaskId, codec: &Codec) -> Update {
-    let mut update =
-        Update { set: String::with_capacity(400), condition: String::with_capacity(600), ..Update::default() };
+    let mut update = Update::with_room(6, 14);
     update.name("#status", attr::STATUS).name("#lock", attr::LOCK);
     update
         .value(":in_progress", number(codec.statuses.code(Status::InProgress)))
@@ -262,7 +274,7 @@ pub(crate) fn told(token: &TaskToken, seen: Version, expire_at: Option<DateTime<
 
 /// Extends the lease, or keeps `data` as a checkpoint, or both.
 pub(crate) fn extend(write: &Extend, data: Option<AttributeValue>) -> Update {
-    let mut update = Update::default();
+    let mut update = Update::with_room(3, 6);
     update
         .name("#lock", attr::LOCK)
         .value(":token", string(write.token))
@@ -282,7 +294,7 @@ pub(crate) fn extend(write: &Extend, data: Option<AttributeValue>) -> Update {
 
 /// Records an outcome, and `data` with it where it changed.
 pub(crate) fn end(write: &End, id: &TaskId, data: Option<AttributeValue>, codec: &Codec) -> Result<Update, Error> {
-    let mut update = Update::default();
+    let mut update = Update::with_room(5, 10);
     set_unlocked(&mut update, Some(write.token), write.now);
     update
         .name("#status", attr::STATUS)
@@ -342,6 +354,14 @@ pub(crate) fn recounted(mut update: Update, batch: &BatchMember, in_time: bool) 
     if in_time {
         update.name("#batch", attr::BATCH).set("#batch = :batch");
     }
+    update
+}
+
+/// A write of a task that there is not, which is refused.
+pub(crate) fn refused(codec: &Codec) -> Update {
+    let mut update = Update::default();
+    update.name("#pk", &codec.key.partition).and("attribute_exists(#pk)");
+    update.name("#lock", attr::LOCK).remove("#lock");
     update
 }
 

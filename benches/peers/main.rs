@@ -3,6 +3,7 @@
 //!     cargo bench --profile fast --bench peers --features lambda
 //!     cargo bench --profile fast --bench peers --features lambda -- --fresh
 //!     cargo bench --profile fast --bench peers --features lambda -- --rounds 3 --tasks 200 --json
+//!     cargo bench --profile fast --bench peers --features lambda -- --fresh --save
 //!
 //! All of them work on one DynamoDB Local in one run, and take turns with each operation. Each is a process of its own, which does
 //! nothing but what it is told, keeps its connections, and has one batch of each operation to warm up, unless `--fresh` asks for new processes. The work is the same and
@@ -26,6 +27,8 @@ mod peer;
 mod proxy;
 #[path = "../raw/mod.rs"]
 mod raw;
+#[path = "../report/mod.rs"]
+mod report;
 mod rounds;
 mod side;
 mod summary;
@@ -49,15 +52,11 @@ pub(crate) struct Args {
     /// Begin each round with new processes, and count from their first task on: a function's process answers some hundreds of events.
     #[arg(long)]
     fresh: bool,
-    /// End with one line of JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: report::Output,
     /// Do as one of the crate's sides what standard input says. The bench starts itself so.
     #[arg(long, hide = true)]
     serve: Option<Side>,
-    /// Cargo passes this to every bench.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 fn main() {
@@ -77,9 +76,7 @@ async fn compare(args: &Args) {
     let measured = rounds::measure(&peers, args);
     let summary = summary::Summary { args, requests, measured };
     summary.print();
-    if args.json {
-        println!("{}", summary.json());
-    }
+    args.output.finish("peers", summary.json(), &[&summary.chart(), &summary.walls()]);
 }
 
 /// One for each side. Powertools takes the crate's own, whose key is called `id` too; `pynamodb_mate` makes its own.

@@ -8,6 +8,7 @@ use crate::Args;
 use crate::command::{Operation, Taken};
 use crate::median::median;
 use crate::peer::IN_FLIGHT;
+use crate::report::Bars;
 use crate::rounds::{Cell, LANES, Measured};
 use crate::side::Side;
 
@@ -54,6 +55,27 @@ impl Summary<'_> {
             "rows": each(&Side::ALL, |cell| self.row(cell)),
             "ratios": each(&Side::OURS, |cell| self.ratios(cell)),
         })
+    }
+
+    /// The processor's time of each side, many tasks in flight.
+    pub(crate) fn chart(&self) -> Bars {
+        self.bars("Processor's time of a task, 32 in flight", "µs", IN_FLIGHT, |taken| taken.cpu_us)
+    }
+
+    /// How long a task takes where each waits for the one before.
+    pub(crate) fn walls(&self) -> Bars {
+        self.bars("Time of a task, one after the other", "µs", 1, |taken| taken.wall_us)
+    }
+
+    fn bars(&self, title: &str, y: &str, in_flight: u32, what: fn(&Taken) -> f64) -> Bars {
+        let values =
+            |side| Operation::ALL.map(|operation| self.median(Cell { side, operation, in_flight }, what)).to_vec();
+        Bars {
+            title: title.to_owned(),
+            y: y.to_owned(),
+            groups: Operation::ALL.map(|operation| operation.name().to_owned()).to_vec(),
+            series: Side::ALL.map(|side| (side.name().to_owned(), values(side))).to_vec(),
+        }
     }
 
     /// What a task took.

@@ -21,7 +21,7 @@ const MAX_ROUNDS: u32 = 8;
 /// Takes the task, or says why not.
 ///
 /// Nearly always one request: the item in a refusal decides, with no read. Only an expired record, the next stage and an
-/// abandoned last attempt need a second write.
+/// abandoned last attempt need a second write. What is rarely done is on the heap, so that no start carries the room for it.
 pub(super) async fn acquire(
     context: &Arc<Context>,
     id: TaskId,
@@ -32,11 +32,12 @@ pub(super) async fn acquire(
     let deadline = deadline(context, &write);
     for _ in 0..MAX_ROUNDS {
         let update = expression::acquire(&write, &id, &context.codec);
-        let want = Want { item: true, within: Some(deadline.saturating_sub(context.clock.monotonic())) };
+        let within = Some(deadline.saturating_sub(context.clock.monotonic()));
+        let want = Want { item: true, within, known_by_token: true };
         let (verdict, record) = match context.table.update("start it", &id, update, want).await? {
             Written::Done(item) => match context.decode_written(&id, item) {
                 Ok(record) => (Verdict::Ours, Some(record)),
-                Err(error) => return Err(let_go(context, &write, &id, error).await),
+                Err(error) => return Err(Box::pin(let_go(context, &write, &id, error)).await),
             },
             Written::Refused { item, .. } => {
                 write.path = Path::Ordinary;
@@ -54,7 +55,7 @@ pub(super) async fn acquire(
             (Verdict::Exhaust(mut exhaust), Some(record)) => {
                 exhaust.expire_at = context.expire_after(&record, exhaust.now);
                 exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
-                if let Some(record) = mark_exhausted(context, &exhaust, record, counting).await?
+                if let Some(record) = Box::pin(mark_exhausted(context, &exhaust, record, counting)).await?
                     && let Some(error) = refuse(context, &write, Refusal::Exhausted, Some(record), &id).await
                 {
                     return Err(error);
@@ -111,11 +112,11 @@ async fn hold(
     let uncounted = record.batch.as_ref().and_then(|batch| counting_of(batch, counting).err());
     let held = Held::new(Arc::clone(context), record, write.token, write.lease, deadline, counting);
     if let Some(error) = uncounted {
-        held.release(None, Writes::default()).await?;
+        Box::pin(held.release(None, Writes::default())).await?;
         return Err(error.about(&held.id));
     }
     if held.time_left().is_zero() {
-        held.extend().await?;
+        Box::pin(held.extend()).await?;
     }
     tracing::debug!(attempt = held.attempt, generation = held.generation, "took the task");
     Ok((held, data))

@@ -108,6 +108,33 @@ impl<D: Data> TrackerClient<D> {
         self.context.table.create(self.context.codec.index).await
     }
 
+    /// Makes the first task as quick as those after it: finds the credentials, and opens a connection that stays open. For a Lambda
+    /// function before it asks for events, since its first event waits for that otherwise.
+    ///
+    /// One `UpdateItem` that DynamoDB refuses, of a task that there is not. It costs a write unit, writes nothing, and needs no other
+    /// permission than a start does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = dynamo_tracker::embedded::Embedded::in_memory().await?;
+    /// # let client = dynamo_tracker::TrackerClient::<String>::builder(store.client()).table("tasks").namespace("demo").build()?;
+    /// # client.create_table().await?;
+    /// if let Err(error) = client.warm_up().await {
+    ///     eprintln!("the first task will be slower, if it can be done at all: {error}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What DynamoDB refuses besides, such as a missing table or permission: what a start would be told as well.
+    pub async fn warm_up(&self) -> Result<(), Error> {
+        // Another one each time, so that many functions which begin at once do not all write to one key.
+        let id = self.id(&format!("warm-up/{}", LockToken::random()))?;
+        let want = Want { known_by_token: true, ..Want::default() };
+        self.context.table.update("warm up", &id, expression::refused(&self.context.codec), want).await.map(drop)
+    }
+
     /// Makes a pending task. Takes an id, or a [`NewTask`] with data and due time.
     ///
     /// # Errors
@@ -257,7 +284,7 @@ impl<D: Data> TrackerClient<D> {
             let held = Arc::new(held);
             match held.record().with_data(data).typed() {
                 Ok(Tracker { data, .. }) => Ok(Lease::new(held, data)),
-                Err(error) => Err(acquire::give_up(&held, error).await),
+                Err(error) => Err(Box::pin(acquire::give_up(&held, error)).await),
             }
         }
         .instrument(span)

@@ -156,7 +156,7 @@ impl<D: Data> TrackerClient<D> {
 impl<D: Data> TrackerClient<D> {
     /// Sends what an operator wants, and tells the task's batch if it has one.
     async fn send_operation(&self, seen: &Tracker<D>, operation: Operation, update: Update) -> Result<Written, Error> {
-        let want = Want { item: true, within: None };
+        let want = Want { item: true, ..Want::default() };
         match (operation, &seen.last_batch) {
             (Operation::Ignore, _) => {
                 write_counted(&self.context, operation.name(), seen, update, want, Some(COUNTING)).await
@@ -199,7 +199,7 @@ impl<D: Data> TrackerClient<D> {
         let reopened = expression::recounted(update, batch, true);
         for tries in 1..=MAX_TRIES {
             let Some(writes) = reopen(&counters, batch.part()).await? else {
-                let want = Want { item: true, within: None };
+                let want = Want { item: true, ..Want::default() };
                 return table.update(action, &seen.id, late, want).await;
             };
             match table.update_and(action, &seen.id, reopened.clone(), &Writes::of(writes), Want::default()).await {

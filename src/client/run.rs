@@ -271,7 +271,7 @@ impl<D: Data> Lease<D> {
                 Err(RunError::LeaseLost { outcome: Some(outcome), error })
             }
             Ok(Err(panic)) | Err(Stopped { output: Some(Err(panic)), .. }) => {
-                let recorded = record::<()>(&held, Err(WorkError::from_panic(&*panic))).await;
+                let recorded = Box::pin(record::<()>(&held, Err(WorkError::from_panic(&*panic)))).await;
                 if let Err(RunError::NotRecorded { error, .. } | RunError::LeaseLost { error, .. }) = recorded {
                     tracing::warn!(task = ?held.id, "the work panicked, and that is not recorded: {error}");
                 }
@@ -293,7 +293,7 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
         Standing::Lost(error) => return Err(RunError::LeaseLost { outcome: Some(outcome), error }),
         Standing::Ended => return as_ended(held, outcome),
         Standing::Unconfirmed(sent) => {
-            return match held.confirm(*sent).await {
+            return match Box::pin(held.confirm(*sent)).await {
                 Ok(_) => as_ended(held, outcome),
                 Err(error) => Err(RunError::not_recorded(outcome, error)),
             };
@@ -302,13 +302,15 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
     match outcome {
         Ok(value) => match held.end_as(Status::Succeeded, None, Writes::default()).await {
             Ok(_) => Ok(value),
-            Err(error) if error.kind() == ErrorKind::ItemTooLarge => match held.succeed_without_data(&error).await {
-                Ok(tracker) => Err(RunError::DataNotKept { value, error, tracker: Box::new(tracker) }),
-                Err(error) => Err(RunError::not_recorded(Ok(value), error)),
-            },
+            Err(error) if error.kind() == ErrorKind::ItemTooLarge => {
+                match Box::pin(held.succeed_without_data(&error)).await {
+                    Ok(tracker) => Err(RunError::DataNotKept { value, error, tracker: Box::new(tracker) }),
+                    Err(error) => Err(RunError::not_recorded(Ok(value), error)),
+                }
+            }
             Err(error) => Err(RunError::not_recorded(Ok(value), error)),
         },
-        Err(error) => match held.fail(&error).await {
+        Err(error) => match Box::pin(held.fail(&error)).await {
             Ok(tracker) => Err(RunError::Failed { error, tracker: Box::new(tracker) }),
             Err(lost) => Err(RunError::not_recorded(Err(error), lost)),
         },

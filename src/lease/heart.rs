@@ -7,14 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either, select};
-use tokio::task::JoinHandle;
 
 use super::Held;
-use crate::backoff::Backoff;
+use super::beats::Beats;
 use crate::error::Error;
-
-/// An extension that did not get through is tried again after so long: soon, since the lease goes on running out.
-const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// What is done for a lease while its work runs, and when it is over.
 pub(crate) struct Care {
@@ -42,13 +38,12 @@ impl Care {
     }
 }
 
-/// A heartbeat: a task of its own that extends the lease, so that work which is slow to yield does not lose it. It ends
-/// when this is dropped, however that comes about.
+/// A lease that is cared for.
 pub(crate) struct Heart {
     held: Arc<Held>,
     care: Care,
     /// `None` where the lease is long enough as it is.
-    beats: Option<JoinHandle<()>>,
+    beats: Option<Beats>,
 }
 
 /// The work was stopped.
@@ -61,13 +56,13 @@ pub(crate) struct Stopped<T> {
 
 impl Heart {
     pub(crate) fn start(held: &Arc<Held>, care: Care) -> Self {
-        let beats = care.beats.then(|| tokio::spawn(beat(Arc::clone(held))));
+        let beats = care.beats.then(|| Beats::start(held));
         Self { held: Arc::clone(held), care, beats }
     }
 
     fn stop(&self) {
         if let Some(beats) = &self.beats {
-            beats.abort();
+            beats.stop();
         }
     }
 
@@ -114,27 +109,6 @@ impl Heart {
                 Either::Left((output, _)) => Some(output),
                 Either::Right(_) => None,
             },
-        }
-    }
-}
-
-impl Drop for Heart {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-async fn beat(held: Arc<Held>) {
-    loop {
-        held.until_beat().await;
-        let mut tries = 0;
-        while let Err(error) = held.extend().await {
-            if error.is_lease_lost() || held.time_left().is_zero() {
-                return;
-            }
-            tries += 1;
-            tracing::debug!(task = ?held.id, tries, "could not extend the lease, and tries again: {error}");
-            held.sleep(AGAIN.delay(tries)).await;
         }
     }
 }

@@ -174,10 +174,10 @@ impl Held {
 
     /// Waits until the lease is to be extended, counted from when it was last. By a time and not by how long it is until then, which
     /// would be wrong by the time that the wait begins.
-    pub(crate) async fn until_beat(&self) {
+    pub(crate) fn until_beat(&self) -> Sleep {
         let period = self.context.heartbeat.unwrap_or(self.lease / 3);
         let time = self.state().deadline.saturating_sub(self.lease.saturating_sub(period));
-        self.context.clock.sleep_until(time).await;
+        self.context.clock.sleep_until(time)
     }
 
     /// The time that the work is given to tidy up.
@@ -492,16 +492,25 @@ impl Held {
         })
     }
 
-    /// Sends an outcome, with the writes that count it in its batch.
+    /// Sends an outcome, with the writes that count it in its batch, if it has one.
     async fn write_end(
         &self,
         outcome: &Outcome,
         update: Update,
         batch: Option<&BatchMember>,
     ) -> Result<Option<Refused>, Error> {
-        let Some(batch) = batch else {
-            return self.write_outcome(update, outcome.writes.once()).await;
-        };
+        match batch {
+            None => self.write_outcome(update, outcome.writes.once()).await,
+            Some(batch) => Box::pin(self.write_counted(outcome, update, batch)).await,
+        }
+    }
+
+    async fn write_counted(
+        &self,
+        outcome: &Outcome,
+        update: Update,
+        batch: &BatchMember,
+    ) -> Result<Option<Refused>, Error> {
         let counting = counting_of(batch, self.counting)?;
         let mut count = counting(&self.context, batch, outcome.writes.len(), 0)?;
         loop {
@@ -543,7 +552,7 @@ impl Held {
         item: bool,
     ) -> Result<Result<Option<Item>, Refused>, Error> {
         self.check(action)?;
-        let want = Want { item, within: Some(self.time_left()) };
+        let want = Want { item, within: Some(self.time_left()), known_by_token: true };
         let table = &self.context.table;
         let written = match actions {
             None => table.update(action, &self.id, update, want).await?,

@@ -1,5 +1,6 @@
 //! The right to work on a task.
 
+mod beats;
 mod heart;
 mod held;
 mod mark_as;

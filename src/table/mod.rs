@@ -13,10 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::client::customize::CustomizableOperation;
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 pub use policy::RequestPolicy;
@@ -48,7 +51,8 @@ pub(crate) enum Written {
     Refused {
         /// The item as it was, where there is one.
         item: Option<Item>,
-        /// Whether the SDK had sent the same request before, so that the earlier copy may be what is in the way.
+        /// Whether the SDK had sent the same request before, so that the earlier copy may be what is in the way. Where a token
+        /// in the item tells, this does not.
         repeated: bool,
     },
 }
@@ -58,6 +62,9 @@ pub(crate) enum Written {
 pub(crate) struct Want {
     pub(crate) item: bool,
     pub(crate) within: Option<Duration>,
+    /// A token in the item tells whether it is from this write, so nobody asks whether the request was repeated. Not to count that
+    /// spares each request of a task 2 % of its instructions.
+    pub(crate) known_by_token: bool,
 }
 
 /// Sends a customized request with the settings that its answer's usefulness asks for.
@@ -70,6 +77,21 @@ macro_rules! send {
     };
 }
 use send;
+
+fn customized(
+    request: UpdateItemFluentBuilder,
+    repeats: Option<Repeats>,
+    settings: Option<Builder>,
+) -> CustomizableOperation<UpdateItemOutput, UpdateItemError, UpdateItemFluentBuilder> {
+    let request = match repeats {
+        Some(repeats) => request.customize().interceptor(repeats),
+        None => request.customize(),
+    };
+    match settings {
+        Some(settings) => request.config_override(settings),
+        None => request,
+    }
+}
 
 impl Table {
     pub(crate) fn new(client: Client, name: String, key: KeySchema, policy: RequestPolicy) -> Self {
@@ -142,26 +164,33 @@ impl Table {
         update: Update,
         want: Want,
     ) -> Result<Written, Error> {
-        let repeats = Repeats::counted_in(&self.repeats);
+        let (expression, condition) = (update.update(), update.condition);
         let request = self
             .client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key))
-            .update_expression(update.update())
-            .condition_expression(update.condition)
+            .update_expression(expression)
+            .condition_expression(condition)
             // DynamoDB takes no empty map.
             .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
-            .set_expression_attribute_values(Some(update.values))
+            .set_expression_attribute_values(Some(update.values).filter(|values| !values.is_empty()))
             .return_values(if want.item { ReturnValue::AllNew } else { ReturnValue::None })
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match send!(self, request.customize().interceptor(repeats.clone()), want.within) {
+        let repeats = (!want.known_by_token).then(|| Repeats::counted_in(&self.repeats));
+        // On the heap: what awaits these would have their thousands of bytes in itself, and copy them whenever it is moved.
+        let answer = match (&repeats, self.policy.settings(want.within)) {
+            (None, None) => Box::pin(request.send()).await,
+            (repeats, settings) => Box::pin(customized(request, repeats.clone(), settings).send()).await,
+        };
+        match answer {
             Ok(answer) => Ok(Written::Done(answer.attributes)),
             Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(refused) = answer.into_err() else {
                     unreachable!()
                 };
-                Ok(Written::Refused { item: refused.item, repeated: repeats.any() })
+                let repeated = repeats.is_some_and(|repeats| repeats.any());
+                Ok(Written::Refused { item: refused.item, repeated })
             }
             Err(error) => Err(self.failure(action, error)),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
-use aws_sdk_dynamodb::config::{Builder, Config};
+use aws_sdk_dynamodb::config::{Builder, Config, StalledStreamProtectionConfig};
 
 /// The waiting time before the first repetition. It doubles each time, and is drawn at random between 0 and that.
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
@@ -60,7 +60,10 @@ impl RequestPolicy {
     pub(super) fn client(&self, given: Client) -> Client {
         let Some(patience) = self.whole() else { return given };
         let timeouts = given.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
-        let config = given.config().to_builder().timeout_config(timed(timeouts, patience));
+        // The time-out of each try covers its body as well, so nobody needs to watch how fast that flows.
+        let unwatched = StalledStreamProtectionConfig::disabled();
+        let config =
+            given.config().to_builder().stalled_stream_protection(unwatched).timeout_config(timed(timeouts, patience));
         Client::from_conf(config.retry_config(retries(patience)).retry_partition(partition()).build())
     }
 

@@ -22,6 +22,7 @@ crate::tests![
     a_suspended_process_does_not_go_on,
     a_lease_is_kept_alive_by_hand,
     no_task_is_left_behind,
+    a_heartbeat_is_no_task_until_it_beats,
     an_outcome_is_recorded_as_soon_as_it_is_taken,
     a_fatal_error_exhausts_at_once,
     a_release_is_no_failure,
@@ -231,6 +232,27 @@ async fn no_task_is_left_behind(bed: Bed) {
     }
     // Connections of the HTTP client are tasks too, but there are few of them.
     until(async || metrics.num_alive_tasks() < before + ROUNDS / 2).await;
+}
+
+async fn a_heartbeat_is_no_task_until_it_beats(bed: Bed) {
+    const LEASES: usize = 20;
+    let client = bed.client::<()>();
+    let mut leases = Vec::new();
+    for number in 0..LEASES {
+        leases.push(client.start(format!("t-{number}")).await.unwrap());
+    }
+    let metrics = tokio::runtime::Handle::current().metrics();
+    // Connections of the HTTP client are tasks too, but there are few of them.
+    let (none, all) = (metrics.num_alive_tasks() + LEASES / 2, LEASES - 2);
+    let mut kept: Vec<_> =
+        leases.iter().map(|lease| Box::pin(lease.keep_alive(std::future::pending::<()>()))).collect();
+    assert!(kept.iter_mut().all(|kept| kept.as_mut().now_or_never().is_none()));
+    assert!(metrics.num_alive_tasks() < none, "they are timers yet");
+    bed.clock.advance(Duration::from_secs(20));
+    until(async || leases.iter().all(|lease| lease.tracker().step == 1)).await;
+    assert!(metrics.num_alive_tasks() >= all, "each beats now, whoever else gets a turn");
+    drop(kept);
+    until(async || metrics.num_alive_tasks() < none).await;
 }
 
 async fn an_outcome_is_recorded_as_soon_as_it_is_taken(bed: Bed) {

@@ -1,6 +1,6 @@
 //! The price: requests and write units.
 
-use dynamo_tracker::{NewTask, StartOptions, TrackerClient};
+use dynamo_tracker::{ErrorKind, NewTask, StartOptions, TrackerClient};
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
@@ -12,6 +12,7 @@ crate::tests![
     each_kind_of_request_says_its_units,
     no_index_attribute_is_written,
     data_that_did_not_change_is_not_sent_again,
+    a_warm_up_writes_nothing,
 ];
 
 async fn two_requests_run_a_task_and_one_refuses_it(bed: Bed) {
@@ -100,4 +101,16 @@ async fn data_that_did_not_change_is_not_sent_again(bed: Bed) {
     let bodies = bed.http.bodies();
     assert!(bodies.len() == 1 && !bodies[0].contains(secret), "{bodies:?}");
     assert_eq!(client.load("t").await.unwrap().unwrap().data, json!(secret));
+}
+
+async fn a_warm_up_writes_nothing(bed: Bed) {
+    let client = bed.client::<()>();
+    let items = async || bed.sdk().scan().table_name(&bed.table).send().await.unwrap().items;
+    let before = items().await;
+    bed.http.forget();
+    client.warm_up().await.unwrap();
+    assert_eq!(bed.http.sent(), ["UpdateItem"]);
+    assert_eq!(items().await, before);
+    let elsewhere = bed.builder::<()>().table("no-such-table").build().unwrap();
+    assert_eq!(elsewhere.warm_up().await.unwrap_err().kind(), ErrorKind::TableNotFound);
 }
