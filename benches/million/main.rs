@@ -10,8 +10,10 @@
 mod backend;
 mod fill;
 mod look;
+#[expect(dead_code, reason = "only the units of what succeeded are of interest here")]
 #[path = "../../tests/it/bed/meter.rs"]
 mod meter;
+#[path = "../progress/mod.rs"]
 mod progress;
 mod proof;
 mod summary;

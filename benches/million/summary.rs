@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::Args;
 use crate::fill::EARLY;
 use crate::look::{Due, Looked};
+use crate::progress::peak_rss_mb;
 use crate::proof::Proof;
 use crate::work::Worked;
 
@@ -107,12 +108,4 @@ impl Due {
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-/// The most memory that this process has ever had, as the kernel counts it.
-pub(crate) fn peak_rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high-water mark");
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kib * 1024.0 / 1e6
 }

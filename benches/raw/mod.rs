@@ -15,6 +15,14 @@ pub(crate) async fn task(sdk: &Client, table: &str, key: &str) {
     end(sdk, table, key, &lock, 40, None).await;
 }
 
+/// The same, and sets its data anew.
+#[allow(dead_code, reason = "not every bench has data")]
+pub(crate) async fn task_with_data(sdk: &Client, table: &str, key: &str, data: AttributeValue) {
+    let lock = uuid::Uuid::new_v4().to_string();
+    start(sdk, table, key, &lock).await.expect("it starts");
+    end(sdk, table, key, &lock, 40, Some(("data", data))).await;
+}
+
 /// Takes a task and records that it has failed, with an error.
 pub(crate) async fn failing_task(sdk: &Client, table: &str, key: &str) {
     let lock = uuid::Uuid::new_v4().to_string();
@@ -25,7 +33,8 @@ pub(crate) async fn failing_task(sdk: &Client, table: &str, key: &str) {
         ("message", AttributeValue::S("the amount is negative".to_owned())),
     ];
     let error = HashMap::from(error.map(|(name, value)| (name.to_owned(), value)));
-    end(sdk, table, key, &lock, 20, Some(AttributeValue::L(vec![AttributeValue::M(error)]))).await;
+    let errors = AttributeValue::L(vec![AttributeValue::M(error)]);
+    end(sdk, table, key, &lock, 20, Some(("errors", errors))).await;
 }
 
 /// Tries to take a task that is done.
@@ -73,19 +82,29 @@ async fn start(sdk: &Client, table: &str, key: &str, lock: &str) -> Result<(), S
         .map(|_| ())
 }
 
-async fn end(sdk: &Client, table: &str, key: &str, lock: &str, status: i64, errors: Option<AttributeValue>) {
-    let more = if errors.is_some() { ", errors = :errors" } else { "" };
+/// Ends a task. `more` is another attribute to set, if there is one.
+async fn end(
+    sdk: &Client,
+    table: &str,
+    key: &str,
+    lock: &str,
+    status: i64,
+    more: Option<(&'static str, AttributeValue)>,
+) {
+    let set = if more.is_some() { ", #more = :more" } else { "" };
+    let (name, value) = more.unzip();
     sdk.update_item()
         .table_name(table)
         .key("id", AttributeValue::S(key.to_owned()))
         .update_expression(format!(
-            "SET update_time = :now, last_lock = :lock, #status = :status{more} \
+            "SET update_time = :now, last_lock = :lock, #status = :status{set} \
              REMOVE #lock, lock_owner, lock_time, lock_expire_time, due_time, expire_at"
         ))
         .condition_expression("#lock = :lock")
+        .set_expression_attribute_names(name.map(|name| HashMap::from([("#more".to_owned(), name.to_owned())])))
         .expression_attribute_names("#status", "status")
         .expression_attribute_names("#lock", "lock")
-        .set_expression_attribute_values(errors.map(|errors| HashMap::from([(":errors".to_owned(), errors)])))
+        .set_expression_attribute_values(value.map(|value| HashMap::from([(":more".to_owned(), value)])))
         .expression_attribute_values(":lock", AttributeValue::S(lock.to_owned()))
         .expression_attribute_values(":now", number(chrono::Utc::now().timestamp_millis()))
         .expression_attribute_values(":status", number(status))

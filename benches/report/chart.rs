@@ -72,7 +72,7 @@ impl Chart for Lines {
     fn draw(&self, area: &Panel<'_>) {
         let points = || self.series.iter().flat_map(|(_, points)| points.iter().copied());
         let x = range(points().map(|(x, _)| x), self.x.1);
-        let y = range(points().map(|(_, y)| y), self.y.1);
+        let y = with_room(range(points().map(|(_, y)| y), self.y.1), self.y.1, self.series.len());
         match (self.x.1, self.y.1) {
             (Axis::Linear, Axis::Linear) => self.draw_on(area, x, y),
             (Axis::Linear, Axis::Log) => self.draw_on(area, x, y.log_scale()),
@@ -93,7 +93,8 @@ impl Lines {
         let mut chart = framed(area, &self.title).build_cartesian_2d(x, y).expect("it can be drawn");
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(&self.x.0).y_desc(&self.y.0).light_line_style(TRANSPARENT).x_label_formatter(&short);
-        mesh.y_label_formatter(&short).draw().expect("it can be drawn");
+        // With more labels than these, those of a log axis overlap where it ends a little above a power of ten.
+        mesh.x_labels(6).y_labels(6).y_label_formatter(&short).draw().expect("it can be drawn");
         for (at, (name, points)) in self.series.iter().enumerate() {
             let color = COLORS[at % COLORS.len()];
             let line = LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3);
@@ -108,9 +109,8 @@ impl Lines {
 
 impl Chart for Bars {
     fn draw(&self, area: &Panel<'_>) {
-        let values = self.series.iter().flat_map(|(_, values)| values.iter().copied());
-        // The legend stands above the bars, and has a line for each series.
-        let y = 0.0..range(values, Axis::Linear).end * (1.0 + 0.06 * self.series.len() as f64);
+        let y = range(self.series.iter().flat_map(|(_, values)| values.iter().copied()), Axis::Linear);
+        let y = with_room(y, Axis::Linear, self.series.len());
         let groups = self.groups.len() as f64;
         let mut chart = framed(area, &self.title).build_cartesian_2d(0.0..groups, y).expect("it can be drawn");
         let name = |x: &f64| self.groups.get((*x - 0.5).round() as usize).cloned().unwrap_or_default();
@@ -155,6 +155,15 @@ fn range(values: impl Iterator<Item = f64> + Clone, axis: Axis) -> std::ops::Ran
     match axis {
         Axis::Linear => 0.0..greatest * 1.15,
         Axis::Log => least * 0.8..greatest * 1.6,
+    }
+}
+
+/// With room for a legend of so many lines, which else would hide what stands behind it.
+fn with_room(range: std::ops::Range<f64>, axis: Axis, lines: usize) -> std::ops::Range<f64> {
+    let part = 0.06 * lines as f64;
+    match axis {
+        Axis::Linear => range.start..range.end * (1.0 + part),
+        Axis::Log => range.start..range.end * (range.end / range.start).powf(part),
     }
 }
 

@@ -1,14 +1,15 @@
 //! The price: requests and write units.
 
-use dynamo_tracker::{ErrorKind, NewTask, StartOptions};
+use dynamo_tracker::{ErrorKind, NewTask, StartOptions, TrackerClient};
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
-use crate::bed::meter::Meter;
+use crate::bed::meter::{Meter, Metered};
 
 crate::tests![
     two_requests_run_a_task_and_one_refuses_it,
     a_small_task_takes_one_write_unit_each_way,
+    each_kind_of_request_says_its_units,
     no_index_attribute_is_written,
     data_that_did_not_change_is_not_sent_again,
     a_warm_up_writes_nothing,
@@ -26,11 +27,16 @@ async fn two_requests_run_a_task_and_one_refuses_it(bed: Bed) {
     assert_eq!(bed.http.sent(), ["UpdateItem", "UpdateItem"]);
 }
 
-async fn a_small_task_takes_one_write_unit_each_way(bed: Bed) {
+/// A client, and what its requests cost.
+fn metered(bed: &Bed) -> (TrackerClient<Value>, Meter) {
     let meter = Meter::default();
     let sdk = aws_sdk_dynamodb::Client::from_conf(bed.sdk_config().interceptor(meter.clone()).build());
-    let client = dynamo_tracker::TrackerClient::<Value>::builder(sdk).table(&bed.table).namespace("test");
-    let client = client.clock(bed.clock.clone()).build().unwrap();
+    let client = TrackerClient::builder(sdk).table(&bed.table).namespace("test");
+    (client.clock(bed.clock.clone()).build().unwrap(), meter)
+}
+
+async fn a_small_task_takes_one_write_unit_each_way(bed: Bed) {
+    let (client, meter) = metered(&bed);
     client.create(NewTask::new("t").data(json!("x".repeat(500)))).await.unwrap();
     meter.forget();
     let work = |mut lease: dynamo_tracker::Lease<Value>| async move {
@@ -40,6 +46,36 @@ async fn a_small_task_takes_one_write_unit_each_way(bed: Bed) {
     };
     client.run("t", StartOptions::new(), work).await.unwrap();
     assert_eq!(meter.units(), [1.0, 1.0, 1.0, 1.0], "start, checkpoint, extension, success");
+}
+
+async fn each_kind_of_request_says_its_units(bed: Bed) {
+    let (client, meter) = metered(&bed);
+    let put = client.create_item("outbox").unwrap();
+    client.create("t").await.unwrap();
+    client.create("t").await.unwrap_err();
+    client.start("u").await.unwrap().succeed_with(vec![put]).await.unwrap();
+    let seen = client.load("u").await.unwrap().unwrap();
+    client.load_many([seen.id.clone(), client.load("t").await.unwrap().unwrap().id]).await.unwrap();
+    client.delete(&seen).await.unwrap();
+    let requests = meter.requests();
+    let named: Vec<_> = requests.iter().map(|request| (request.operation.as_str(), request.units)).collect();
+    // AWS documents two units for each of the two writes. DynamoDB Local says one.
+    let transaction = requests[3].units.filter(|units| [2.0, 4.0].contains(units));
+    assert!(transaction.is_some(), "{named:?}");
+    let wanted = [
+        ("PutItem", Some(1.0)),
+        ("PutItem", None),
+        ("UpdateItem", Some(1.0)),
+        ("TransactWriteItems", transaction),
+        ("GetItem", Some(1.0)),
+        ("GetItem", Some(1.0)),
+        ("BatchGetItem", Some(2.0)),
+        ("DeleteItem", Some(1.0)),
+    ];
+    assert_eq!(named, wanted);
+    assert_eq!(bed.http.sent(), wanted.map(|(operation, _)| operation));
+    let writes: Vec<_> = requests.iter().map(Metered::is_write).collect();
+    assert_eq!(writes, [true, true, true, true, false, false, false, true]);
 }
 
 async fn no_index_attribute_is_written(bed: Bed) {

@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_secs(20);
 /// Says on standard error that a part is over, and when, so that a log of a run that was broken off says how far it came.
 pub(crate) fn passed(what: &str) {
     let now = chrono::Utc::now().format("%H:%M:%S");
-    eprintln!("{now} {what}, {:.0} MB at most", crate::summary::peak_rss_mb());
+    eprintln!("{now} {what}, {:.0} MB at most", peak_rss_mb());
 }
 
 pub(crate) struct Progress {
@@ -36,11 +36,7 @@ impl Progress {
         if self.bar.is_hidden() && self.is_time() {
             let (now, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
             let rate = now as f64 / self.begun.elapsed().as_secs_f64();
-            eprintln!(
-                "{now} of {all} {}, {rate:.0} a second, {:.0} MB at most",
-                self.what,
-                crate::summary::peak_rss_mb()
-            );
+            eprintln!("{now} of {all} {}, {rate:.0} a second, {:.0} MB at most", self.what, peak_rss_mb());
         }
     }
 
@@ -58,4 +54,12 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// The most memory that this process has ever had, as the kernel counts it.
+pub(crate) fn peak_rss_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high-water mark");
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib * 1024.0 / 1e6
 }
