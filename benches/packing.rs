@@ -11,6 +11,7 @@
 
 mod backend;
 mod median;
+#[expect(dead_code, reason = "only write units are counted here")]
 #[path = "../tests/it/bed/meter.rs"]
 mod meter;
 mod report;

@@ -18,8 +18,13 @@ mod instructions;
 mod programs;
 #[path = "../benches/hello/project.rs"]
 mod project;
+#[allow(dead_code, reason = "nothing is measured here")]
+#[path = "../benches/units/measure.rs"]
+mod rows;
 #[path = "../benches/gates/size.rs"]
 mod size;
+#[path = "../benches/gates/units.rs"]
+mod units;
 #[path = "../benches/gates/work.rs"]
 mod work;
 
@@ -39,7 +44,7 @@ fn size(ratio: f64) -> Value {
 
 #[test]
 fn what_is_not_recorded_does_not_hold() {
-    for gate in [dependencies::GATE, size::GATE, work::GATE] {
+    for gate in [dependencies::GATE, size::GATE, units::GATE, work::GATE] {
         let why = gate.hold(&Map::new(), &json!([])).unwrap_err();
         assert!(why.starts_with("nothing is recorded") && why.ends_with(RECORD_IT), "{why}");
     }
@@ -95,6 +100,16 @@ fn instructions_may_change_by_three_in_a_hundred() {
     assert!(why.contains("well done, record it"), "{why}");
     let why = hold(&work::GATE, &work(1.06), &work(1.06)).unwrap_err();
     assert!(why.contains("1.06, and the limit is 1.05"), "{why}");
+}
+
+#[test]
+fn units_are_the_same_or_are_not() {
+    let recorded = json!({"start": "write units 1", "fail": "write units 1"});
+    assert_eq!(hold(&units::GATE, &recorded, &recorded), Ok(()));
+    let why = hold(&units::GATE, &recorded, &json!({"start": "write units 2", "fail": "write units 1"})).unwrap_err();
+    assert!(why.starts_with(r#"start: "write units 2", and recorded is "write units 1";"#), "{why}");
+    let why = hold(&units::GATE, &recorded, &json!({"start": "write units 1", "load": "x"})).unwrap_err();
+    assert!(why.contains(r#"fail: nothing"#) && why.contains("recorded is nothing"), "{why}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 const NEXT: &str = "look at what has grown, or record it with `cargo bench --bench gates -- --record`";
-const RECORD: &str = "cargo bench --bench gates -- --record";
+/// What writes `recorded.json`.
+pub(crate) const RECORD: &str = "cargo bench --bench gates -- --record";
 
 /// What the gates can be asked.
 #[derive(Args, Debug)]

@@ -22,7 +22,10 @@ mod instructions;
 mod programs;
 #[path = "../hello/project.rs"]
 mod project;
+#[path = "../units/measure.rs"]
+mod rows;
 mod size;
+mod units;
 mod work;
 
 use std::fs;
@@ -33,7 +36,7 @@ use serde_json::{Map, Value};
 
 use gate::{Gate, Options};
 
-const GATES: [Gate; 3] = [dependencies::GATE, size::GATE, work::GATE];
+const GATES: [Gate; 4] = [dependencies::GATE, size::GATE, units::GATE, work::GATE];
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gates/recorded.json");
 
 #[derive(Parser)]
