@@ -96,6 +96,9 @@ mod countdown;
 pub mod embedded;
 mod error;
 mod expression;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod lease;

@@ -48,6 +48,9 @@ pub(crate) struct Bars {
     pub(crate) series: Vec<(String, Vec<f64>)>,
 }
 
+/// The same where some values are many times as large as others.
+pub(crate) struct LogBars(pub(crate) Bars);
+
 /// All panels in one picture, two beside one another, with a line of small print.
 pub(crate) fn draw(charts: &[&dyn Chart], foot: &str) -> String {
     let (width, height) = PANEL;
@@ -55,17 +58,30 @@ pub(crate) fn draw(charts: &[&dyn Chart], foot: &str) -> String {
     let rows = charts.len().div_ceil(2) as u32;
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (width * columns, height * rows + FOOT)).into_drawing_area();
+        let lines = lines(foot, columns);
+        let size = (width * columns, height * rows + FOOT * lines.len() as u32);
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE).expect("it can be drawn");
         let (panels, small_print) = root.split_vertically(height * rows);
         for (panel, chart) in panels.split_evenly((rows as usize, columns as usize)).iter().zip(charts) {
             chart.draw(panel);
         }
         let style = ("sans-serif", 11).into_font().color(&RGBColor(90, 90, 90));
-        small_print.draw_text(foot, &style, (10, 5)).expect("it can be drawn");
+        for (number, line) in lines.iter().enumerate() {
+            small_print.draw_text(line, &style, (10, 5 + 16 * number as i32)).expect("it can be drawn");
+        }
         root.present().expect("it can be drawn");
     }
     svg
+}
+
+/// The small print, of which two panels have room for the whole, and one for half.
+fn lines(foot: &str, columns: u32) -> Vec<&str> {
+    let separators = foot.match_indices(" · ").map(|(at, _)| at);
+    match separators.min_by_key(|at| at.abs_diff(foot.len() / 2)) {
+        Some(middle) if columns == 1 => vec![&foot[..middle], foot[middle..].trim_start_matches(" · ")],
+        _ => vec![foot],
+    }
 }
 
 impl Chart for Lines {
@@ -109,11 +125,34 @@ impl Lines {
 
 impl Chart for Bars {
     fn draw(&self, area: &Panel<'_>) {
-        let y = range(self.series.iter().flat_map(|(_, values)| values.iter().copied()), Axis::Linear);
-        let y = with_room(y, Axis::Linear, self.series.len());
+        let y = with_room(range(self.values(), Axis::Linear), Axis::Linear, self.series.len());
+        self.draw_on(area, y, 0.0);
+    }
+}
+
+impl Chart for LogBars {
+    fn draw(&self, area: &Panel<'_>) {
+        let y = range(self.0.values(), Axis::Log);
+        // There is no zero to stand on, and the least bar is to be seen too.
+        let foot = y.start / 2.0;
+        let y = with_room(foot..y.end, Axis::Log, self.0.series.len() + 1);
+        self.0.draw_on(area, y.log_scale(), foot);
+    }
+}
+
+impl Bars {
+    fn values(&self) -> impl Iterator<Item = f64> + Clone + '_ {
+        self.series.iter().flat_map(|(_, values)| values.iter().copied())
+    }
+
+    /// `foot` is the value that bars stand on.
+    fn draw_on<Y>(&self, area: &Panel<'_>, y: Y, foot: f64)
+    where
+        Y: AsRangedCoord<Value = f64>,
+        Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
         let groups = self.groups.len() as f64;
         let mut chart = framed(area, &self.title).build_cartesian_2d(0.0..groups, y).expect("it can be drawn");
-        let name = |x: &f64| self.groups.get((*x - 0.5).round() as usize).cloned().unwrap_or_default();
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh().disable_x_axis().light_line_style(TRANSPARENT).y_desc(&self.y);
         mesh.y_label_formatter(&short).draw().expect("it can be drawn");
@@ -122,20 +161,23 @@ impl Chart for Bars {
             let color = COLORS[at % COLORS.len()];
             let bars = values.iter().enumerate().map(|(group, value)| {
                 let left = group as f64 + 0.1 + at as f64 * width;
-                Rectangle::new([(left, 0.0), (left + width * 0.95, *value)], color.filled())
+                Rectangle::new([(left, foot), (left + width * 0.95, *value)], color.filled())
             });
             let bars = chart.draw_series(bars).expect("it can be drawn");
             bars.label(label).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
         }
-        let names = (0..self.groups.len()).map(|group| {
+        let names = self.groups.iter().enumerate().map(|(group, name)| {
             let style = ("sans-serif", 12).into_font().color(&BLACK);
             let style = style.pos(plotters::style::text_anchor::Pos::new(
                 plotters::style::text_anchor::HPos::Center,
                 plotters::style::text_anchor::VPos::Top,
             ));
-            EmptyElement::at((group as f64 + 0.5, 0.0)) + Text::new(name(&(group as f64 + 0.5)), (0, 6), style)
+            EmptyElement::at((group as f64 + 0.5, foot)) + Text::new(name.clone(), (0, 6), style)
         });
         chart.draw_series(names).expect("it can be drawn");
+        if self.series.len() == 1 {
+            return;
+        }
         let mut labels = chart.configure_series_labels();
         labels.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.8)).border_style(TRANSPARENT);
         labels.draw().expect("it can be drawn");

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 #[allow(unused_imports, reason = "not every bench draws every kind")]
-pub(crate) use chart::{Axis, Bars, Chart, Lines};
+pub(crate) use chart::{Axis, Bars, Chart, Lines, LogBars};
 
 /// What every bench can be asked.
 #[derive(Args, Debug)]

@@ -178,6 +178,25 @@ pub(crate) async fn read_slice(
     items.iter().map(|item| key_of(item, &context.codec.key.partition).and_then(|key| task(status, key))).collect()
 }
 
+/// All tasks of a query, from pages that were read otherwise: one of each partition, after which nothing follows.
+#[cfg(feature = "internals")]
+pub(crate) async fn merge_pages(
+    context: &Arc<Context>,
+    query: &Query,
+    pages: Vec<Vec<Item>>,
+) -> Result<Vec<TaskRef>, Error> {
+    let mut merge = Merge::new(context, query, None).await?;
+    merge.dry.clear();
+    for (number, items) in pages.into_iter().enumerate() {
+        merge.put(number, items, None)?;
+    }
+    let mut found = Vec::new();
+    while let Some(task) = merge.next().await? {
+        found.push(task);
+    }
+    Ok(found)
+}
+
 fn task(status: Status, (time, key): (i64, String)) -> Result<TaskRef, Error> {
     let id = TaskId::from_key(&key).map_err(|error| Error::new(ErrorKind::Unreadable, error.to_string()))?;
     Ok(TaskRef { id, status, due_time: DateTime::from_timestamp_millis(time).unwrap_or_default() })

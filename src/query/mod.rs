@@ -23,6 +23,8 @@ use crate::schema::{Data, Item};
 use crate::status::Status;
 use crate::table::MAX_BATCH;
 use merge::Merge;
+#[cfg(feature = "internals")]
+pub(crate) use merge::merge_pages;
 pub(crate) use merge::read_slice;
 
 /// How many tasks a page has where its query does not say.
