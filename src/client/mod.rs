@@ -271,7 +271,8 @@ impl<D: Data> TrackerClient<D> {
     /// A refusal ([`Error::is_refused`]); [`ErrorKind::InvalidArgument`] for a bad id or option; [`ErrorKind::Unreadable`]
     /// where the data is no `D`, which is recorded as a failed attempt; else what DynamoDB refuses.
     pub async fn start_with(&self, id: impl AsRef<str>, options: StartOptions) -> Result<Lease<D>, Error> {
-        self.start_counting(id.as_ref(), options, Some(COUNTING)).await
+        // On the heap until the task is taken, so that one which is being worked on does not keep the room for its start.
+        Box::pin(self.start_counting(id.as_ref(), options, Some(COUNTING))).await
     }
 
     /// The same by a program that may leave out the counting of batches, and then refuses their tasks.

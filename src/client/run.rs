@@ -265,7 +265,11 @@ impl<D: Data> Lease<D> {
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
         let work = AssertUnwindSafe(async { work(self).await }).catch_unwind().instrument(span);
         match heart.guard(work).await {
-            Ok(Ok(outcome)) => record(&held, outcome).await.map(|value| Recorded { value, tracker: held.record() }),
+            // On the heap, as the start: while the work goes on, there need be no room for it.
+            Ok(Ok(outcome)) => {
+                let value = Box::pin(record(&held, outcome)).await?;
+                Ok(Recorded { value, tracker: held.record() })
+            }
             Err(Stopped { error, output: None }) => Err(RunError::LeaseLost { outcome: None, error }),
             Err(Stopped { error, output: Some(Ok(outcome)) }) => {
                 Err(RunError::LeaseLost { outcome: Some(outcome), error })
