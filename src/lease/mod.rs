@@ -270,7 +270,8 @@ impl<D: Data> Lease<D> {
     }
 
     async fn end(self, status: Status, error: Option<&WorkError>) -> Result<Tracker<D>, Error> {
-        let record = self.held.end_as(status, error, Writes::default()).await?;
+        // On the heap, so that work which ends its own lease does not keep the room for that from its beginning.
+        let record = Box::pin(self.held.end_as(status, error, Writes::default())).await?;
         Ok(record.with_data(self.data))
     }
 }
