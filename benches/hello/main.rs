@@ -49,7 +49,8 @@ fn main() {
     print(args.rounds, cpu, wall);
     println!("{:24}{:>10}{:>10}", "crates compiled", counts[0], counts[1]);
     println!("besides itself, dynamo-tracker adds {}: {}", added.len(), added.join(", "));
-    args.output.finish("hello", figures(cpu, wall, counts, &added), &[&chart(cpu, wall)]);
+    let [times, crates] = charts(cpu, wall, counts);
+    args.output.finish("hello", figures(cpu, wall, counts, &added), &[&times, &crates]);
 }
 
 /// What each of the builds took, of either.
@@ -83,14 +84,20 @@ fn figures(cpu: [f64; 2], wall: [f64; 2], counts: [usize; 2], added: &[String]) 
     })
 }
 
-fn chart(cpu: [f64; 2], wall: [f64; 2]) -> Bars {
+fn charts(cpu: [f64; 2], wall: [f64; 2], counts: [usize; 2]) -> [Bars; 2] {
+    let counts = counts.map(|count| count as f64);
+    [
+        bars("A first build", "seconds", &[("processor's time", cpu), ("by the clock", wall)]),
+        bars("What it compiles", "crates", &[("crates", counts)]),
+    ]
+}
+
+fn bars(title: &str, unit: &str, pairs: &[(&str, [f64; 2])]) -> Bars {
+    let series = |side: usize| pairs.iter().map(|(_, pair)| pair[side]).collect();
     Bars {
-        title: "A first build".to_owned(),
-        y: "seconds".to_owned(),
-        groups: vec!["processor's time".to_owned(), "by the clock".to_owned()],
-        series: vec![
-            ("the AWS SDK alone".to_owned(), vec![cpu[0], wall[0]]),
-            ("with dynamo-tracker".to_owned(), vec![cpu[1], wall[1]]),
-        ],
+        title: title.to_owned(),
+        y: unit.to_owned(),
+        groups: pairs.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        series: vec![("the AWS SDK alone".to_owned(), series(0)), ("with dynamo-tracker".to_owned(), series(1))],
     }
 }
