@@ -111,6 +111,7 @@ mod status;
 pub mod stepfunctions;
 mod table;
 mod time;
+mod timer;
 mod work_error;
 mod worker;
 

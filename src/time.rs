@@ -43,7 +43,7 @@ pub trait Clock: Debug + Send + Sync {
 
     /// Waits until the monotonic time is so much later. By default, by tokio's timer.
     fn sleep(&self, duration: Duration) -> Sleep {
-        Box::pin(tokio::time::sleep(duration))
+        Box::pin(crate::timer::sleep(duration))
     }
 
     /// Waits until the monotonic time is this: at once, if it is by now. By default, [`sleep`](Self::sleep) for what is left.

@@ -175,7 +175,7 @@ impl Table {
             // DynamoDB takes no empty map.
             .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
             .set_expression_attribute_values(Some(update.values).filter(|values| !values.is_empty()))
-            .return_values(if want.item { ReturnValue::AllNew } else { ReturnValue::None })
+            .set_return_values(want.item.then_some(ReturnValue::AllNew))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let repeats = (!want.known_by_token).then(|| Repeats::counted_in(&self.repeats));
         // On the heap: what awaits these would have their thousands of bytes in itself, and copy them whenever it is moved.

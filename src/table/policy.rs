@@ -7,6 +7,8 @@ use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_sdk_dynamodb::config::{Builder, Config, StalledStreamProtectionConfig};
 
+use crate::timer;
+
 /// The waiting time before the first repetition. It doubles each time, and is drawn at random between 0 and that.
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 /// The waiting time grows no further than this.
@@ -25,8 +27,8 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 /// of their own: a first backoff of 25 ms that doubles up to 1 s, with full jitter (*Exponential Backoff And Jitter*, AWS
 /// Architecture Blog), 3 s for each try, and as many tries as fit into its patience.
 ///
-/// So the tracker's client is the given one with other settings. It has connections of its own, unless the SDK's configuration names
-/// an HTTP client to share.
+/// So the tracker's client is the given one with other settings, and waits by tokio's timer, whatever the configuration names for that.
+/// It has connections of its own, unless the SDK's configuration names an HTTP client to share.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,7 +66,8 @@ impl RequestPolicy {
         let unwatched = StalledStreamProtectionConfig::disabled();
         let config =
             given.config().to_builder().stalled_stream_protection(unwatched).timeout_config(timed(timeouts, patience));
-        Client::from_conf(config.retry_config(retries(patience)).retry_partition(partition()).build())
+        let config = config.retry_config(retries(patience)).retry_partition(partition()).sleep_impl(timer::Sleeper);
+        Client::from_conf(config.build())
     }
 
     /// The settings of a request whose answer is of use for less than that; `None` for the client's own.

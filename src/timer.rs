@@ -1,0 +1,247 @@
+//! Many sleeps on one of tokio's timers.
+//!
+//! A task of ours waits for six things that hardly ever come about: for each of its two requests, the time-outs of the try and of the
+//! whole; then the next heartbeat, and the lease's end. To begin and end such a wait with tokio costs a task as much time as all else that
+//! the crate does, since an earlier time than the others' wakes the thread that waits for the earliest. Here a wait is an entry
+//! in a list. The task that wakes them sleeps until the earliest time there was, and takes what has come since then into account only when
+//! that has passed: the list's times come in their order, nearly.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::{self, AsyncSleep};
+use futures_util::future::select;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// As good as never, for times that can't be told.
+const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// Waits for so long.
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    let now = Instant::now();
+    Sleep { until: now.checked_add(duration).unwrap_or(now + NEVER), place: None }
+}
+
+/// The same for the SDK's time-outs and backoffs.
+#[derive(Debug)]
+pub(crate) struct Sleeper;
+
+impl AsyncSleep for Sleeper {
+    fn sleep(&self, duration: Duration) -> config::Sleep {
+        config::Sleep::new(sleep(duration))
+    }
+}
+
+/// A wait for a time.
+pub(crate) struct Sleep {
+    until: Instant,
+    /// Where it stands, from its first turn on.
+    place: Option<(Arc<Sleeps>, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.until {
+            return Poll::Ready(());
+        }
+        let until = self.until;
+        let (sleeps, number) = self.place.get_or_insert_with(|| Sleeps::of_this_runtime().with_number());
+        sleeps.wait((until, *number), cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((sleeps, number)) = &self.place {
+            sleeps.state().waiting.remove(&(self.until, *number));
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// Those of one runtime, since a runtime may stand still while another goes on.
+struct Sleeps {
+    runtime: Handle,
+    state: Mutex<State>,
+    /// Wakes the task that wakes the others, since there is an earlier time.
+    earlier: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Who is to be woken, by their times, and by numbers that tell them apart.
+    waiting: BTreeMap<(Instant, u64), Waker>,
+    numbers: u64,
+    /// Until when the task that wakes them sleeps. `None` where there is no such task.
+    sleeps_until: Option<Instant>,
+}
+
+impl Sleeps {
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    fn of_this_runtime() -> Arc<Self> {
+        thread_local! {
+            /// A thread is nearly always of the same runtime.
+            static LATEST: RefCell<Weak<Sleeps>> = const { RefCell::new(Weak::new()) };
+        }
+        let runtime = Handle::current();
+        LATEST.with_borrow_mut(|latest| match latest.upgrade() {
+            Some(sleeps) if sleeps.runtime.id() == runtime.id() => sleeps,
+            _ => {
+                let sleeps = Self::of(runtime);
+                *latest = Arc::downgrade(&sleeps);
+                sleeps
+            }
+        })
+    }
+
+    fn of(runtime: Handle) -> Arc<Self> {
+        static ALL: Mutex<Vec<Weak<Sleeps>>> = Mutex::new(Vec::new());
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.iter().filter_map(Weak::upgrade).find(|sleeps| sleeps.runtime.id() == runtime.id());
+        known.unwrap_or_else(|| {
+            let sleeps = Arc::new(Self { runtime, state: Mutex::default(), earlier: Notify::new() });
+            all.retain(|sleeps| sleeps.strong_count() > 0);
+            all.push(Arc::downgrade(&sleeps));
+            sleeps
+        })
+    }
+
+    fn with_number(self: Arc<Self>) -> (Arc<Self>, u64) {
+        let mut state = self.state();
+        state.numbers += 1;
+        let number = state.numbers;
+        drop(state);
+        (self, number)
+    }
+
+    fn wait(self: &Arc<Self>, place: (Instant, u64), waker: &Waker) {
+        let mut state = self.state();
+        let known = state.waiting.get(&place).is_some_and(|known| known.will_wake(waker));
+        if !known {
+            state.waiting.insert(place, waker.clone());
+        }
+        match state.sleeps_until {
+            Some(time) if time <= place.0 => {}
+            Some(_) => {
+                state.sleeps_until = Some(place.0);
+                self.earlier.notify_one();
+            }
+            None => {
+                state.sleeps_until = Some(place.0);
+                self.runtime.spawn(wake_in_time(Arc::clone(self)));
+            }
+        }
+    }
+
+    /// Wakes those whose time has come. Returns the time of the next; `None` where nobody waits, and then this task is to end.
+    fn wake_due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        let next = {
+            let mut state = self.state();
+            while let Some(first) = state.waiting.first_entry().filter(|first| first.key().0 <= now) {
+                due.push(first.remove());
+            }
+            state.sleeps_until = state.waiting.first_key_value().map(|((time, _), _)| *time);
+            state.sleeps_until
+        };
+        due.into_iter().for_each(Waker::wake);
+        next
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes whoever waits, until nobody does.
+async fn wake_in_time(sleeps: Arc<Sleeps>) {
+    while let Some(next) = sleeps.wake_due() {
+        select(pin!(tokio::time::sleep_until(next)), pin!(sleeps.earlier.notified())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+
+    fn alive() -> usize {
+        Handle::current().metrics().num_alive_tasks()
+    }
+
+    /// The task that wakes others ends some time after the last of them.
+    async fn until_nobody_waits() {
+        while alive() > 0 {
+            tokio::time::sleep(SHORT).await;
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn each_wakes_in_its_turn() {
+        let begun = Instant::now();
+        let sleeps = [3, 1, 2, 1, 0, 4].map(|times| async move {
+            sleep(SHORT * times).await;
+            assert!(begun.elapsed() >= SHORT * times);
+        });
+        join_all(sleeps).await;
+        until_nobody_waits().await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_earlier_time_is_not_missed() {
+        let mut late = pin!(sleep(Duration::from_secs(3600)));
+        assert!(late.as_mut().now_or_never().is_none());
+        // Now the task that wakes others sleeps for an hour.
+        tokio::task::yield_now().await;
+        sleep(SHORT).await;
+        assert!(late.now_or_never().is_none());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_waits_no_more_is_forgotten() {
+        for _ in 0..100 {
+            assert!(sleep(SHORT).now_or_never().is_none());
+        }
+        assert!(Sleeps::of_this_runtime().state().waiting.is_empty());
+        assert_eq!(alive(), 1, "one task for all of them");
+        until_nobody_waits().await;
+        sleep(SHORT).await;
+    }
+
+    #[test]
+    fn a_runtime_that_stands_still_holds_up_no_other() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (still, other) = (runtime(), runtime());
+        still.block_on(async { assert!(sleep(SHORT).now_or_never().is_none()) });
+        other.block_on(sleep(SHORT));
+        still.block_on(sleep(SHORT));
+    }
+
+    #[tokio::test]
+    async fn a_time_that_can_t_be_told_does_not_come() {
+        assert!(sleep(Duration::MAX).now_or_never().is_none());
+    }
+}
