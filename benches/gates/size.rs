@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::gate::{Gate, Options, at_most, no_worse};
 use crate::programs;
 
+/// What the README promises, of the profile that functions are built with. Others make more of what they inline: there, the record
+/// alone counts, which is measured in a minute where those programs are built anyway.
 const LIMIT: f64 = 1.05;
+const PROMISED: &str = "lambda";
 /// Of the ratio. Whoever updates the compiler or a dependency need not record it anew for some bytes.
 const TOLERANCE: f64 = 0.01;
 
@@ -44,6 +47,8 @@ fn judge(recorded: &Value, measured: &Value) -> Result<(), String> {
     }
     let ratio = |value: &Value| value.as_f64().ok_or_else(|| format!("{value} is no ratio; record it anew"));
     let (recorded, measured) = (ratio(recorded)?, ratio(measured)?);
-    at_most("size over that without the crate", measured, LIMIT)?;
+    if measured_by == PROMISED {
+        at_most("size over that without the crate", measured, LIMIT)?;
+    }
     no_worse("size over that without the crate", measured, recorded, TOLERANCE)
 }
