@@ -64,7 +64,8 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some((sleeps, number)) = &self.place {
-            sleeps.state().waiting.remove(&(self.until, *number));
+            // Dropped when the lock is free again: a waker may be the last to hold a future, with another sleep in it.
+            let _waker = sleeps.state().waiting.remove(&(self.until, *number));
         }
     }
 }
@@ -133,11 +134,11 @@ impl Sleeps {
     }
 
     fn wait(self: &Arc<Self>, place: (Instant, u64), waker: &Waker) {
+        // Declared before the lock is taken, so dropped when it is free again.
+        let _before;
         let mut state = self.state();
         let known = state.waiting.get(&place).is_some_and(|known| known.will_wake(waker));
-        if !known {
-            state.waiting.insert(place, waker.clone());
-        }
+        _before = if known { None } else { state.waiting.insert(place, waker.clone()) };
         match state.sleeps_until {
             Some(time) if time <= place.0 => {}
             Some(_) => {
