@@ -14,6 +14,7 @@ use crate::schema::{Codec, Item};
 use crate::status::Status;
 use crate::table::Table;
 use crate::time::{Clock, minus, plus, to_millis};
+use crate::usual_start::UsualStart;
 
 /// The number of shards is read again after so long. Whoever raises it waits as long before writing to the new ones.
 const SHARDS_ARE_GOOD_FOR: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ const SHARDS_ARE_GOOD_FOR: Duration = Duration::from_secs(60);
 pub(crate) struct Context {
     pub(crate) table: Table,
     pub(crate) codec: Codec,
+    pub(crate) usual_start: UsualStart,
     pub(crate) namespace: String,
     pub(crate) lease: Duration,
     pub(crate) max_attempts: u32,

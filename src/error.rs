@@ -117,7 +117,13 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let message = message.into();
+        Self::from_text(kind, message.into())
+    }
+
+    /// Cold, so that those who may fail have what they do usually close together.
+    #[cold]
+    #[inline(never)]
+    fn from_text(kind: ErrorKind, message: String) -> Self {
         Self(Box::new(Inner {
             kind,
             message,
@@ -169,6 +175,7 @@ impl Error {
     }
 
     /// Says which task it was, unless something nearer to the cause has said so.
+    #[cold]
     pub(crate) fn about(mut self, task: &TaskId) -> Self {
         self.0.task.get_or_insert_with(|| task.clone());
         self

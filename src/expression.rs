@@ -30,11 +30,13 @@ impl Update {
     /// An empty one, with room for so many names and values, and for as long texts as most writes have: to grow a map costs more than
     /// all that is put into it.
     fn with_room(names: usize, values: usize) -> Self {
+        // The start is what has many values.
+        let text = 30 * values;
         Self {
-            condition: String::with_capacity(400),
+            condition: String::with_capacity(text),
             names: HashMap::with_capacity(names),
             values: HashMap::with_capacity(values),
-            set: String::with_capacity(400),
+            set: String::with_capacity(text),
             remove: String::with_capacity(80),
             add: String::new(),
         }
@@ -294,7 +296,7 @@ pub(crate) fn extend(write: &Extend, data: Option<AttributeValue>) -> Update {
 
 /// Records an outcome, and `data` with it where it changed.
 pub(crate) fn end(write: &End, id: &TaskId, data: Option<AttributeValue>, codec: &Codec) -> Result<Update, Error> {
-    let mut update = Update::with_room(5, 10);
+    let mut update = Update::with_room(3, 7);
     set_unlocked(&mut update, Some(write.token), write.now);
     update
         .name("#status", attr::STATUS)

@@ -21,7 +21,7 @@ pub type Request = (String, String, HashMap<String, String>, HashMap<String, Att
 /// The request of a start.
 #[must_use]
 pub fn acquire<D>(client: &TrackerClient<D>, write: &Acquire, id: &TaskId) -> Request {
-    sent(expression::acquire(write, id, &client.context.codec))
+    sent(client.context.usual_start.update(write, id, &client.context.codec))
 }
 
 /// The request of an extension, or of a checkpoint with `data`.

@@ -112,6 +112,7 @@ pub mod stepfunctions;
 mod table;
 mod time;
 mod timer;
+mod usual_start;
 mod work_error;
 mod worker;
 

@@ -10,6 +10,7 @@ use crate::expression::{self, Update};
 use crate::lease::{Held, not_held};
 use crate::protocol::{Acquire, End, Exhaust, Path, Refusal, StartOptions, Terms, Verdict};
 use crate::record::{LockToken, RawData, TaskId, Tracker};
+use crate::schema::Item;
 use crate::status::Status;
 use crate::table::{Want, Writes, Written};
 use crate::work_error::WorkError;
@@ -27,53 +28,65 @@ pub(super) async fn acquire(
     id: TaskId,
     options: StartOptions,
     counting: Option<Counting>,
-) -> Result<(Held, RawData), Error> {
+) -> Result<(Arc<Held>, RawData), Error> {
     let mut write = request(context, &options).map_err(|error| error.about(&id))?;
     let deadline = deadline(context, &write);
     for _ in 0..MAX_ROUNDS {
-        let update = expression::acquire(&write, &id, &context.codec);
+        let update = context.usual_start.update(&write, &id, &context.codec);
         let within = Some(deadline.saturating_sub(context.clock.monotonic()));
         let want = Want { item: true, within, known_by_token: true };
-        let (verdict, record) = match context.table.update("start it", &id, update, want).await? {
+        let ours = match context.table.update("start it", &id, update, want).await? {
             Written::Done(item) => match context.decode_written(&id, item) {
-                Ok(record) => (Verdict::Ours, Some(record)),
+                Ok(record) => Some(record),
                 Err(error) => return Err(Box::pin(let_go(context, &write, &id, error)).await),
             },
-            Written::Refused { item, .. } => {
-                write.path = Path::Ordinary;
-                let record = context.decode(&id, item)?;
-                (write.judge(record.as_ref()), record)
-            }
+            Written::Refused { item, .. } => Box::pin(look(context, &mut write, &id, item, counting)).await?,
         };
-        match (verdict, record) {
-            (Verdict::Ours, Some(record)) => return hold(context, &write, record, deadline, counting).await,
-            (Verdict::Refuse(refusal), record) => {
-                if let Some(error) = refuse(context, &write, refusal, record, &id).await {
-                    return Err(error);
-                }
+        if let Some(record) = ours {
+            let (held, data, uncounted) = hold(context, &write, record, deadline, counting);
+            if uncounted.is_some() || held.time_left().is_zero() {
+                Box::pin(make_good(&held, uncounted)).await?;
             }
-            (Verdict::Exhaust(mut exhaust), Some(record)) => {
-                exhaust.expire_at = context.expire_after(&record, exhaust.now);
-                exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
-                if let Some(record) = Box::pin(mark_exhausted(context, &exhaust, record, counting)).await?
-                    && let Some(error) = refuse(context, &write, Refusal::Exhausted, Some(record), &id).await
-                {
-                    return Err(error);
-                }
-            }
-            (Verdict::Take(path), mut record) => {
-                // Where it is to be replaced, what it owes could not be paid any more. It does not expire before that either.
-                if let Some(record) = &mut record {
-                    context.settle(record).await;
-                }
-                write.path = path;
-            }
-            (Verdict::Spent, _) => write.token = LockToken::random(),
-            (Verdict::Permitted | Verdict::Ours | Verdict::Exhaust(_), _) => {}
+            tracing::debug!(attempt = held.attempt, generation = held.generation, "took the task");
+            return Ok((held, data));
         }
     }
     let message = format!("can't start it: the item changed at each of {MAX_ROUNDS} tries; try again later");
     Err(Error::new(ErrorKind::Changed, message).about(&id))
+}
+
+/// What the item in a refusal says. The record, where the task is ours all the same; `None` where `write` may be tried again, as it
+/// is then.
+async fn look(
+    context: &Context,
+    write: &mut Acquire,
+    id: &TaskId,
+    item: Option<Item>,
+    counting: Option<Counting>,
+) -> Result<Option<Tracker<RawData>>, Error> {
+    write.path = Path::Ordinary;
+    let mut record = context.decode(id, item)?;
+    match (write.judge(record.as_ref()), &mut record) {
+        (Verdict::Ours, _) => return Ok(record),
+        (Verdict::Refuse(refusal), _) => refuse(context, write, refusal, record, id).await?,
+        (Verdict::Exhaust(mut exhaust), Some(record)) => {
+            exhaust.expire_at = context.expire_after(record, exhaust.now);
+            exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
+            if let Some(exhausted) = mark_exhausted(context, &exhaust, record, counting).await? {
+                refuse(context, write, Refusal::Exhausted, Some(exhausted), id).await?;
+            }
+        }
+        (Verdict::Take(path), record) => {
+            // Where it is to be replaced, what it owes could not be paid any more. It does not expire before that either.
+            if let Some(record) = record {
+                context.settle(record).await;
+            }
+            write.path = path;
+        }
+        (Verdict::Spent, _) => write.token = LockToken::random(),
+        (Verdict::Permitted | Verdict::Exhaust(_), _) => {}
+    }
+    Ok(None)
 }
 
 fn request(context: &Context, options: &StartOptions) -> Result<Acquire, Error> {
@@ -100,53 +113,54 @@ fn deadline(context: &Context, write: &Acquire) -> Duration {
     context.clock.monotonic() + left.min(write.lease)
 }
 
-/// A lock that is ours. An answer that came after the lease's own end is worth nothing until the lease is extended.
-async fn hold(
+/// A lock that is ours, the task's data, and why this program can't count the task, if it can't.
+fn hold(
     context: &Arc<Context>,
     write: &Acquire,
     record: Tracker<RawData>,
     deadline: Duration,
     counting: Option<Counting>,
-) -> Result<(Held, RawData), Error> {
+) -> (Arc<Held>, RawData, Option<Error>) {
     let (record, data) = record.swap_data(());
     let uncounted = record.batch.as_ref().and_then(|batch| counting_of(batch, counting).err());
     let held = Held::new(Arc::clone(context), record, write.token, write.lease, deadline, counting);
-    if let Some(error) = uncounted {
-        Box::pin(held.release(None, Writes::default())).await?;
-        return Err(error.about(&held.id));
-    }
-    if held.time_left().is_zero() {
-        Box::pin(held.extend()).await?;
-    }
-    tracing::debug!(attempt = held.attempt, generation = held.generation, "took the task");
-    Ok((held, data))
+    (Arc::new(held), data, uncounted)
 }
 
-/// The refusal, once whoever waits for a task that is over was told. `None` where it has changed before their token could be kept,
-/// so that the start may well be taken now.
+/// Gives a task back that can't be counted, and extends a lease that had ended before the answer came: it is worth nothing until then.
+async fn make_good(held: &Held, uncounted: Option<Error>) -> Result<(), Error> {
+    match uncounted {
+        None => held.extend().await,
+        Some(error) => {
+            held.release(None, Writes::default()).await?;
+            Err(error.about(&held.id))
+        }
+    }
+}
+
+/// Makes the refusal, once whoever waits for a task that is over was told. None where it has changed before their token could be
+/// kept, so that the start may well be taken now.
 async fn refuse(
     context: &Context,
     write: &Acquire,
     refusal: Refusal,
     mut record: Option<Tracker<RawData>>,
     id: &TaskId,
-) -> Option<Error> {
-    if let Some(record) = &mut record {
-        match context.settle_refused(record, write.callback.clone()).await {
-            Ok(None) => {}
-            Ok(Some(_)) => return None,
-            Err(error) => return Some(error),
-        }
+) -> Result<(), Error> {
+    if let Some(record) = &mut record
+        && context.settle_refused(record, write.callback.clone()).await?.is_some()
+    {
+        return Ok(());
     }
     tracing::debug!("refused: {refusal}");
-    Some(Error::refused(refusal, record).about(id))
+    Err(Error::refused(refusal, record).about(id))
 }
 
 /// Returns the exhausted record; `None` where somebody changed it in between.
 async fn mark_exhausted(
     context: &Context,
     write: &Exhaust,
-    record: Tracker<RawData>,
+    record: &Tracker<RawData>,
     counting: Option<Counting>,
 ) -> Result<Option<Tracker<RawData>>, Error> {
     let mut exhausted = write.apply(record.clone(), context.error_history);
@@ -157,7 +171,7 @@ async fn mark_exhausted(
         let update = update.map(|update| expression::unless_waited_for(update, write.expire_at));
         update.map_err(|error| error.about(&record.id))
     };
-    let send = |update| write_counted(context, "mark it exhausted", &record, update, Want::default(), counting);
+    let send = |update| write_counted(context, "mark it exhausted", record, update, Want::default(), counting);
     let written = match send(update(write)?).await {
         // The history has no room in the item, and the task must end all the same.
         Err(error) if error.kind() == ErrorKind::ItemTooLarge => {
@@ -229,7 +243,11 @@ async fn let_go(context: &Context, write: &Acquire, id: &TaskId, error: Error) -
 }
 
 /// The lease on a lock that is held already, from one read.
-pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken) -> Result<(Held, RawData), Error> {
+pub(super) async fn resume(
+    context: &Arc<Context>,
+    id: TaskId,
+    token: LockToken,
+) -> Result<(Arc<Held>, RawData), Error> {
     let begun = context.clock.monotonic();
     let item = context.table.get(&id, None).await?;
     match context.decode(&id, item)? {
@@ -237,7 +255,8 @@ pub(super) async fn resume(context: &Arc<Context>, id: TaskId, token: LockToken)
             let left = record.lock_expire_time.and_then(|expiry| (expiry - context.now()).to_std().ok());
             let deadline = begun + left.unwrap_or_default();
             let (record, data) = record.swap_data(());
-            Ok((Held::new(Arc::clone(context), record, token, context.lease, deadline, Some(COUNTING)), data))
+            let held = Held::new(Arc::clone(context), record, token, context.lease, deadline, Some(COUNTING));
+            Ok((Arc::new(held), data))
         }
         None => Err(Error::new(ErrorKind::NotFound, "there is no such task; check its id").about(&id)),
         Some(mut stored) => {

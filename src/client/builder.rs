@@ -18,6 +18,7 @@ use crate::schema::{ATTRIBUTES, Codec, Data, Index, KeySchema, MAX_SHARDS, Packi
 use crate::status::StatusSet;
 use crate::table::{RequestPolicy, Table};
 use crate::time::{Clock, SystemClock};
+use crate::usual_start::UsualStart;
 
 /// A lease or retention longer than this is a mistake in its unit.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
@@ -282,6 +283,7 @@ impl<D: Data> TrackerClientBuilder<D> {
         check(sensible, "the history of errors must be from 1 to 50")?;
         let context = Context {
             table: Table::new(self.client, self.table, self.key.clone(), self.requests),
+            usual_start: UsualStart::default(),
             codec: Codec { key: self.key, statuses: self.statuses, index: self.index, packing: self.packing },
             namespace: self.namespace,
             lease: self.lease,

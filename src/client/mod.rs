@@ -271,8 +271,7 @@ impl<D: Data> TrackerClient<D> {
     /// A refusal ([`Error::is_refused`]); [`ErrorKind::InvalidArgument`] for a bad id or option; [`ErrorKind::Unreadable`]
     /// where the data is no `D`, which is recorded as a failed attempt; else what DynamoDB refuses.
     pub async fn start_with(&self, id: impl AsRef<str>, options: StartOptions) -> Result<Lease<D>, Error> {
-        // On the heap until the task is taken, so that one which is being worked on does not keep the room for its start.
-        Box::pin(self.start_counting(id.as_ref(), options, Some(COUNTING))).await
+        self.start_counting(id.as_ref(), options, Some(COUNTING)).await
     }
 
     /// The same by a program that may leave out the counting of batches, and then refuses their tasks.
@@ -286,10 +285,9 @@ impl<D: Data> TrackerClient<D> {
         let span = tracing::debug_span!("start", task = ?id);
         async {
             let (held, data) = acquire::acquire(&self.context, id, options, counting).await?;
-            let held = Arc::new(held);
-            match held.record().with_data(data).typed() {
-                Ok(Tracker { data, .. }) => Ok(Lease::new(held, data)),
-                Err(error) => Err(Box::pin(acquire::give_up(&held, error)).await),
+            match data.typed() {
+                Ok(data) => Ok(Lease::new(held, data)),
+                Err(error) => Err(Box::pin(acquire::give_up(&held, error.about(&held.id))).await),
             }
         }
         .instrument(span)
@@ -320,8 +318,8 @@ impl<D: Data> TrackerClient<D> {
     /// [`ErrorKind::Unreadable`]; [`ErrorKind::InvalidArgument`] for a bad id; else what DynamoDB refuses.
     pub async fn resume(&self, id: impl AsRef<str>, token: LockToken) -> Result<Lease<D>, Error> {
         let (held, data) = acquire::resume(&self.context, self.id(id.as_ref())?, token).await?;
-        let Tracker { data, .. } = held.record().with_data(data).typed()?;
-        Ok(Lease::new(Arc::new(held), data))
+        let data = data.typed().map_err(|error| error.about(&held.id))?;
+        Ok(Lease::new(held, data))
     }
 
     /// Writes a record whole, as it is in memory, provided that the stored one is still the one that was loaded.

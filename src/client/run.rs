@@ -265,9 +265,8 @@ impl<D: Data> Lease<D> {
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
         let work = AssertUnwindSafe(async { work(self).await }).catch_unwind().instrument(span);
         match heart.guard(work).await {
-            // On the heap, as the start: while the work goes on, there need be no room for it.
             Ok(Ok(outcome)) => {
-                let value = Box::pin(record(&held, outcome)).await?;
+                let value = record(&held, outcome).await?;
                 Ok(Recorded { value, tracker: held.record() })
             }
             Err(Stopped { error, output: None }) => Err(RunError::LeaseLost { outcome: None, error }),
@@ -297,25 +296,25 @@ async fn record<T>(held: &Held, outcome: Result<T, WorkError>) -> Result<T, RunE
         Standing::Lost(error) => return Err(RunError::LeaseLost { outcome: Some(outcome), error }),
         Standing::Ended => return as_ended(held, outcome),
         Standing::Unconfirmed(sent) => {
-            return match Box::pin(held.confirm(*sent)).await {
-                Ok(_) => as_ended(held, outcome),
+            return match Box::pin(held.see_through(sent)).await {
+                Ok(()) => as_ended(held, outcome),
                 Err(error) => Err(RunError::not_recorded(outcome, error)),
             };
         }
     }
     match outcome {
         Ok(value) => match held.end_as(Status::Succeeded, None, Writes::default()).await {
-            Ok(_) => Ok(value),
+            Ok(()) => Ok(value),
             Err(error) if error.kind() == ErrorKind::ItemTooLarge => {
                 match Box::pin(held.succeed_without_data(&error)).await {
-                    Ok(tracker) => Err(RunError::DataNotKept { value, error, tracker: Box::new(tracker) }),
+                    Ok(()) => Err(RunError::DataNotKept { value, error, tracker: Box::new(held.record()) }),
                     Err(error) => Err(RunError::not_recorded(Ok(value), error)),
                 }
             }
             Err(error) => Err(RunError::not_recorded(Ok(value), error)),
         },
         Err(error) => match Box::pin(held.fail(&error)).await {
-            Ok(tracker) => Err(RunError::Failed { error, tracker: Box::new(tracker) }),
+            Ok(()) => as_ended(held, Err(error)),
             Err(lost) => Err(RunError::not_recorded(Err(error), lost)),
         },
     }

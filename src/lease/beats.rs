@@ -3,17 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::Held;
-use crate::backoff::Backoff;
+use super::held::{AGAIN, Held};
 use crate::time::Sleep;
-
-/// An extension that did not get through is tried again after so long: soon, since the lease goes on running out.
-const AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// A heartbeat: a task of its own that extends the lease, so that work which is slow to yield does not lose it. It ends when this is
 /// dropped, however that comes about.

@@ -92,10 +92,14 @@ impl Heart {
         let mut over = pin!(self.held.until_over());
         poll_fn(|cx| {
             // A process that was suspended finds out here, before its work goes on.
-            if self.held.has_run_out() || over.as_mut().poll(cx).is_ready() {
+            if self.held.has_run_out() || self.held.is_lost() {
                 return Poll::Ready(None);
             }
-            work.as_mut().poll(cx).map(Some)
+            // The work comes first: where it is done at once, there is nothing to wait for.
+            match work.as_mut().poll(cx) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => over.as_mut().poll(cx).map(|()| None),
+            }
         })
         .await
     }

@@ -37,7 +37,8 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn mark_as_failed(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Failed, Some(&error.into()), Writes::default()).await
+        self.held.end_as(Status::Failed, Some(&error.into()), Writes::default()).await?;
+        Ok(self.held.record())
     }
 
     /// Exhausted, even where attempts are left: for an error that no other attempt would mend.
@@ -46,7 +47,8 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn mark_as_exhausted(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Exhausted, Some(&error.into()), Writes::default()).await
+        self.held.end_as(Status::Exhausted, Some(&error.into()), Writes::default()).await?;
+        Ok(self.held.record())
     }
 
     /// Failed or exhausted, as the attempts say; the same as [`fail`](Self::fail).

@@ -233,7 +233,8 @@ impl<D: Data> Lease<D> {
     /// does not hold ([`Error::action`]); [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), after retries;
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for too many writes; else what DynamoDB refuses.
     pub async fn succeed_with(&mut self, writes: Vec<TransactWriteItem>) -> Result<Tracker<()>, Error> {
-        self.held.end_as(Status::Succeeded, None, Writes::of(writes)).await
+        self.held.end_as(Status::Succeeded, None, Writes::of(writes)).await?;
+        Ok(self.held.record())
     }
 
     /// Records that the work failed: failed while attempts are left, else exhausted. Data that was set is dropped.
@@ -242,7 +243,8 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn fail(self, error: impl Into<WorkError>) -> Result<Tracker<()>, Error> {
-        self.held.fail(&error.into()).await
+        self.held.fail(&error.into()).await?;
+        Ok(self.held.record())
     }
 
     /// The same, with writes of the caller's own in one transaction. See [`succeed_with`](Self::succeed_with).
@@ -255,7 +257,8 @@ impl<D: Data> Lease<D> {
         error: impl Into<WorkError>,
         writes: Vec<TransactWriteItem>,
     ) -> Result<Tracker<()>, Error> {
-        self.held.fail_with(&error.into(), Writes::of(writes)).await
+        self.held.fail_with(&error.into(), Writes::of(writes)).await?;
+        Ok(self.held.record())
     }
 
     /// Gives the task back to whoever comes next: it is pending, and the attempt is not counted.
@@ -266,13 +269,13 @@ impl<D: Data> Lease<D> {
     ///
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), or what DynamoDB refuses.
     pub async fn release(self) -> Result<Tracker<()>, Error> {
-        self.held.release(None, Writes::default()).await
+        self.held.release(None, Writes::default()).await?;
+        Ok(self.held.record())
     }
 
     async fn end(self, status: Status, error: Option<&WorkError>) -> Result<Tracker<D>, Error> {
-        // On the heap, so that work which ends its own lease does not keep the room for that from its beginning.
-        let record = Box::pin(self.held.end_as(status, error, Writes::default())).await?;
-        Ok(record.with_data(self.data))
+        self.held.end_as(status, error, Writes::default()).await?;
+        Ok(self.held.record().with_data(self.data))
     }
 }
 

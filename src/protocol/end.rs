@@ -56,6 +56,12 @@ impl End {
     /// What the write makes of `record`, apart from its data.
     #[must_use]
     pub fn apply<D>(&self, mut record: Tracker<D>) -> Tracker<D> {
+        self.change(&mut record);
+        record
+    }
+
+    /// The same in place.
+    pub(crate) fn change<D>(&self, record: &mut Tracker<D>) {
         record.unlock_it();
         record.status = self.status;
         record.update_time = self.now;
@@ -67,7 +73,6 @@ impl End {
         if let Some(errors) = &self.errors {
             record.errors.clone_from(errors);
         }
-        record
     }
 
     /// Whether `record`, on which DynamoDB refused this write, shows that an earlier copy of it is already in.

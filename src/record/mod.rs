@@ -284,8 +284,13 @@ impl<D> Tracker<D> {
 
     /// The record as one that is stored in this very state.
     pub(crate) fn into_stored(mut self) -> Self {
-        self.loaded = Loaded(Some(self.version()));
+        self.set_stored();
         self
+    }
+
+    /// The same in place.
+    pub(crate) fn set_stored(&mut self) {
+        self.loaded = Loaded(Some(self.version()));
     }
 
     /// What the record is now, to be compared with a later state of it.

@@ -204,17 +204,20 @@ where
     })
 }
 
+#[cold]
 fn missing(name: &str) -> Error {
     let message =
         format!("the item has no attribute `{name}`; it was not written by this crate, or was changed by hand");
     Error::new(ErrorKind::Unreadable, message)
 }
 
+#[cold]
 fn wrong(name: &str, wanted: &str, found: &AttributeValue) -> Error {
     let message = format!("the attribute `{name}` is not {wanted} but {}; mend the item", type_of(found));
     Error::new(ErrorKind::Unreadable, message)
 }
 
+#[cold]
 fn out_of_range(name: &str) -> Error {
     let message = format!("the attribute `{name}` is a number outside of what it can be; mend the item");
     Error::new(ErrorKind::Unreadable, message)

@@ -14,6 +14,23 @@ pub trait Data: Serialize + DeserializeOwned + Default + Send + Sync + 'static {
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> Data for D {}
 
+impl RawData {
+    /// The data as `D`; absent data is `D::default()`.
+    pub(crate) fn typed<D: DeserializeOwned + Default>(self) -> Result<D, Error> {
+        match self.into_unpacked()? {
+            None => Ok(D::default()),
+            // What serde says quotes the data, so it is not passed on.
+            Some(value) => serde_dynamo::from_attribute_value(value).map_err(|_| {
+                let message = format!(
+                    "the attribute `data` can't be read as the type that this program expects, {}; compare the two",
+                    std::any::type_name::<D>()
+                );
+                Error::new(ErrorKind::Unreadable, message)
+            }),
+        }
+    }
+}
+
 impl Tracker<RawData> {
     /// The record with its data as `D`; absent data is `D::default()`.
     ///
@@ -21,17 +38,7 @@ impl Tracker<RawData> {
     ///
     /// [`ErrorKind::Unreadable`]: the data is no `D`, or is packed, and the client that read it can't unpack it.
     pub fn typed<D: DeserializeOwned + Default>(mut self) -> Result<Tracker<D>, Error> {
-        let data = match std::mem::take(&mut self.data).into_unpacked().map_err(|error| error.about(&self.id))? {
-            None => D::default(),
-            // What serde says quotes the data, so it is not passed on.
-            Some(value) => serde_dynamo::from_attribute_value(value).map_err(|_| {
-                let message = format!(
-                    "the attribute `data` can't be read as the type that this program expects, {}; compare the two",
-                    std::any::type_name::<D>()
-                );
-                Error::new(ErrorKind::Unreadable, message).about(&self.id)
-            })?,
-        };
+        let data = std::mem::take(&mut self.data).typed().map_err(|error| error.about(&self.id))?;
         Ok(self.with_data(data))
     }
 }

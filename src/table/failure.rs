@@ -10,6 +10,7 @@ use crate::record::chain;
 use crate::schema::ITEM_TOO_LARGE;
 
 /// The error of this crate that `error` amounts to, with `error` as its source.
+#[cold]
 pub(super) fn failure<E>(action: &str, table: &str, error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,

@@ -4,22 +4,22 @@ mod failure;
 mod policy;
 mod read;
 mod repeats;
+mod rooms;
 mod settings;
 mod setup;
 mod transact;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::client::customize::CustomizableOperation;
-use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 pub use policy::RequestPolicy;
@@ -31,6 +31,7 @@ use crate::expression::Update;
 use crate::record::TaskId;
 use crate::schema::{Item, KeySchema};
 use repeats::Repeats;
+use rooms::{Answer, Rooms};
 
 /// One table, with everything that a request needs besides its own content.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub(crate) struct Table {
     pub(crate) key: KeySchema,
     policy: RequestPolicy,
     repeats: Arc<AtomicU64>,
+    rooms: Rooms,
 }
 
 /// What DynamoDB made of a conditional write.
@@ -78,24 +80,9 @@ macro_rules! send {
 }
 use send;
 
-fn customized(
-    request: UpdateItemFluentBuilder,
-    repeats: Option<Repeats>,
-    settings: Option<Builder>,
-) -> CustomizableOperation<UpdateItemOutput, UpdateItemError, UpdateItemFluentBuilder> {
-    let request = match repeats {
-        Some(repeats) => request.customize().interceptor(repeats),
-        None => request.customize(),
-    };
-    match settings {
-        Some(settings) => request.config_override(settings),
-        None => request,
-    }
-}
-
 impl Table {
     pub(crate) fn new(client: Client, name: String, key: KeySchema, policy: RequestPolicy) -> Self {
-        Self { client: policy.client(client), name, key, policy, repeats: Arc::default() }
+        Self { client: policy.client(client), name, key, policy, repeats: Arc::default(), rooms: Rooms::default() }
     }
 
     /// How often requests had to be repeated so far. While it grows, DynamoDB asks for patience.
@@ -152,37 +139,37 @@ impl Table {
     }
 
     /// Changes an item under a condition.
-    pub(crate) async fn update(&self, action: &str, id: &TaskId, update: Update, want: Want) -> Result<Written, Error> {
-        self.update_at(action, self.key.key(id), update, want).await.map_err(|error| error.about(id))
+    pub(crate) fn update<'a>(
+        &'a self,
+        action: &'a str,
+        id: &'a TaskId,
+        update: Update,
+        want: Want,
+    ) -> impl Future<Output = Result<Written, Error>> + Send + 'a {
+        let written = self.update_at(action, self.key.key(id), update, want);
+        async move { written.await.map_err(|error| error.about(id)) }
     }
 
     /// Changes the item with this key under a condition.
-    pub(crate) async fn update_at(
-        &self,
-        action: &str,
+    ///
+    /// The request is made here, not in the future: that would keep the room for all that it is made of until the answer is there.
+    pub(crate) fn update_at<'a>(
+        &'a self,
+        action: &'a str,
         key: Item,
         update: Update,
         want: Want,
-    ) -> Result<Written, Error> {
-        let (expression, condition) = (update.update(), update.condition);
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key))
-            .update_expression(expression)
-            .condition_expression(condition)
-            // DynamoDB takes no empty map.
-            .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
-            .set_expression_attribute_values(Some(update.values).filter(|values| !values.is_empty()))
-            .set_return_values(want.item.then_some(ReturnValue::AllNew))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    ) -> impl Future<Output = Result<Written, Error>> + Send + 'a {
+        let request = self.update_item(key, update, want.item);
         let repeats = (!want.known_by_token).then(|| Repeats::counted_in(&self.repeats));
-        // On the heap: what awaits these would have their thousands of bytes in itself, and copy them whenever it is moved.
-        let answer = match (&repeats, self.policy.settings(want.within)) {
-            (None, None) => Box::pin(request.send()).await,
-            (repeats, settings) => Box::pin(customized(request, repeats.clone(), settings).send()).await,
+        let sent = match (&repeats, self.policy.settings(want.within)) {
+            (None, None) => self.rooms.send(request),
+            (repeats, settings) => self.rooms.send_customized(request, repeats.clone(), settings),
         };
+        async move { self.written(action, sent.answer().await, repeats) }
+    }
+
+    fn written(&self, action: &str, answer: Answer, repeats: Option<Repeats>) -> Result<Written, Error> {
         match answer {
             Ok(answer) => Ok(Written::Done(answer.attributes)),
             Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
@@ -194,6 +181,23 @@ impl Table {
             }
             Err(error) => Err(self.failure(action, error)),
         }
+    }
+
+    /// Not inlined: each of the builder's steps moves it, and those who await the answer would have all of them on their stack.
+    #[inline(never)]
+    fn update_item(&self, key: Item, update: Update, item: bool) -> UpdateItemFluentBuilder {
+        let (expression, condition) = (update.update(), update.condition);
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .update_expression(expression)
+            .condition_expression(condition)
+            // DynamoDB takes no empty map.
+            .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
+            .set_expression_attribute_values(Some(update.values).filter(|values| !values.is_empty()))
+            .set_return_values(item.then_some(ReturnValue::AllNew))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
     /// Deletes an item under a condition.
