@@ -7,7 +7,8 @@
 //!
 //! Throughput is that of `start` and `succeed`, in batches that take turns with batches of the raw calls; the ratio is the median
 //! of the pairs' own. Batches are short and many, since what else the machine does lasts longer than a short pair, and so meets
-//! both of its sides. Latency is that of one task after the other, with the sides taking turns task by task.
+//! both of its sides. Latency is that of one task after the other, with the sides taking turns task by task; then that of the first task
+//! of a client, which opens its connection, but for `warm_up`.
 
 mod backend;
 mod compare;
@@ -29,6 +30,12 @@ use report::{Axis, Bars, Lines};
 const LANE: usize = 4;
 /// Whose latency is measured, and what it is called.
 const SIDES: [(Side, &str); 3] = [(Side::Raw, "raw"), (Side::Lease, "start + succeed"), (Side::Run, "run")];
+
+/// Whose first task is measured, after `warm_up` or without it.
+const FIRST: [(Side, bool, &str); 3] =
+    [(Side::Raw, false, "raw"), (Side::Lease, false, "start + succeed"), (Side::Lease, true, "after warm_up")];
+/// So few of these come to one of the others.
+const FEWER: usize = 10;
 
 #[derive(Parser)]
 struct Args {
@@ -58,6 +65,8 @@ struct Measured {
     throughput: Vec<(usize, Compared)>,
     /// Of each side.
     latency: Vec<Latency>,
+    /// The same of clients' first tasks.
+    first: Vec<Latency>,
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -69,7 +78,8 @@ async fn main() {
         println!("on {backend}, at {}", bench.endpoint());
         let throughput = measure_throughput(&bench, &args).await;
         let latency = measure_latency(&bench, args.rounds).await;
-        measured.push(Measured { backend, throughput, latency });
+        let first = measure_first(&bench, args.rounds.div_ceil(FEWER)).await;
+        measured.push(Measured { backend, throughput, latency, first });
     }
     let figures = json!({"backends": measured.iter().map(Measured::json).collect::<Vec<_>>()});
     args.output.finish("throughput", figures, &[&throughput_chart(&measured), &latency_chart(&measured)]);
@@ -95,12 +105,31 @@ async fn measure_latency(bench: &Bench, rounds: usize) -> Vec<Latency> {
         begun.elapsed()
     })
     .await;
-    println!("one task after the other, {rounds} of each\nside                 p50       p99  p50 ratio");
-    for ((_, name), latency) in SIDES.iter().zip(&latencies) {
-        let (p50, p99) = (format!("{:.1?}", latency.p50), format!("{:.1?}", latency.p99));
-        println!("{name:15}  {p50:>7}  {p99:>8}  {:9.3}", latency.ratio_to(&latencies[0]));
-    }
+    print("one task after the other", rounds, SIDES.map(|(_, name)| name), &latencies);
     latencies
+}
+
+async fn measure_first(bench: &Bench, rounds: usize) -> Vec<Latency> {
+    let latencies = take_turns(&FIRST, rounds, async |(side, warm, name), round| {
+        let fresh = bench.anew();
+        if warm {
+            fresh.warm_up().await;
+        }
+        let (name, begun) = (format!("{}-{round}", name.replace(' ', "-")), Instant::now());
+        fresh.one_by_one(side, &name, 1).await;
+        begun.elapsed()
+    })
+    .await;
+    print("the first task of a client", rounds, FIRST.map(|(_, _, name)| name), &latencies);
+    latencies
+}
+
+fn print(what: &str, rounds: usize, names: [&str; 3], latencies: &[Latency]) {
+    println!("{what}, {rounds} of each\nside                 p50       p99  p50 ratio");
+    for (name, latency) in names.iter().zip(latencies) {
+        let (p50, p99) = (format!("{:.2?}", latency.p50), format!("{:.2?}", latency.p99));
+        println!("{name:15}  {p50:>8}  {p99:>8}  {:9.3}", latency.ratio_to(&latencies[0]));
+    }
 }
 
 impl Latency {
@@ -114,16 +143,21 @@ impl Measured {
         let throughput = self.throughput.iter().map(|(in_flight, Compared { raw, crates, ratio })| {
             json!({"in_flight": in_flight, "raw": raw, "crate": crates, "throughput_ratio": ratio})
         });
-        let latency = SIDES.iter().zip(&self.latency).map(|((_, name), latency)| {
-            let ratio = latency.ratio_to(&self.latency[0]);
-            json!({"side": name, "p50_us": micros(latency.p50), "p99_us": micros(latency.p99), "p50_ratio": ratio})
-        });
         json!({
             "backend": self.backend.to_string(),
             "rows": throughput.collect::<Vec<_>>(),
-            "latency": latency.collect::<Vec<_>>(),
+            "latency": rows(SIDES.map(|(_, name)| name), &self.latency),
+            "first": rows(FIRST.map(|(_, _, name)| name), &self.first),
         })
     }
+}
+
+fn rows(names: [&str; 3], latencies: &[Latency]) -> Vec<Value> {
+    let row = |(name, latency): (&&str, &Latency)| {
+        let ratio = latency.ratio_to(&latencies[0]);
+        json!({"side": name, "p50_us": micros(latency.p50), "p99_us": micros(latency.p99), "p50_ratio": ratio})
+    };
+    names.iter().zip(latencies).map(row).collect()
 }
 
 fn throughput_chart(measured: &[Measured]) -> Lines {

@@ -79,6 +79,18 @@ impl Bench {
         self.server.endpoint()
     }
 
+    /// Another pair of clients on the same table, which have no connection yet.
+    #[allow(dead_code, reason = "only the bench of latency asks")]
+    pub(crate) fn anew(&self) -> Self {
+        Self::at(Server::at(self.endpoint()))
+    }
+
+    /// Opens the connection of the crate's client.
+    #[allow(dead_code, reason = "only the bench of latency asks")]
+    pub(crate) async fn warm_up(&self) {
+        self.tracker.warm_up().await.expect("a connection");
+    }
+
     /// Compares a side of the crate's with the raw calls.
     pub(crate) async fn compare(self: &Arc<Self>, side: Side, size: Size) -> Compared {
         let name = format!("{side:?}-{}", size.in_flight);
