@@ -5,7 +5,8 @@ use crate::record::{RawData, TaskId, Tracker};
 
 /// What DynamoDB showed when it refused a write.
 pub(super) struct Refused {
-    pub(super) shown: Option<Tracker<RawData>>,
+    /// On the heap, since every write's answer would have the room for it.
+    pub(super) shown: Option<Box<Tracker<RawData>>>,
     pub(super) unreadable: Option<Error>,
 }
 

@@ -282,9 +282,9 @@ impl Held {
     /// on from there.
     async fn write_step(&self, write: &Extend, update: Update, actions: Option<Actions>) -> Result<bool, Error> {
         if let Some(refused) = self.write("extend its lease", update, actions).await?
-            && !write.is_in(refused.shown.as_ref())
+            && !write.is_in(refused.shown.as_deref())
         {
-            if let Some(record) = refused.shown.as_ref().filter(|record| record.lock == Some(self.token)) {
+            if let Some(record) = refused.shown.as_deref().filter(|record| record.lock == Some(self.token)) {
                 let mut state = self.state();
                 state.step = state.step.max(record.step);
                 return Ok(false);
@@ -323,7 +323,7 @@ impl Held {
         match written {
             Written::Done(item) => Ok(Ok(item)),
             Written::Refused { item, .. } => Ok(Err(match self.context.decode(&self.id, item) {
-                Ok(shown) => Refused { shown, unreadable: None },
+                Ok(shown) => Refused { shown: shown.map(Box::new), unreadable: None },
                 Err(error) => Refused { shown: None, unreadable: Some(error) },
             })),
         }
@@ -345,7 +345,7 @@ impl Held {
     fn lost(&self, refused: Refused) -> Error {
         let error = match refused.unreadable {
             Some(source) => lost("its item can't be read", None, &self.id).with_source(source),
-            None => not_held(refused.shown, &self.id),
+            None => not_held(refused.shown.map(|shown| *shown), &self.id),
         };
         tracing::warn!(attempt = self.attempt, generation = self.generation, "{error}");
         self.lose(error.clone());

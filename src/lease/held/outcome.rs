@@ -158,7 +158,7 @@ impl Held {
         }
         let write = &outcome.end;
         if let Some(refused) = written
-            && !write.is_in(refused.shown.as_ref())
+            && !write.is_in(refused.shown.as_deref())
         {
             return Err(self.lost(refused));
         }
@@ -187,7 +187,7 @@ impl Held {
 
     /// Who waits for the end of the task that is still ours.
     fn late_callback(&self, refused: &Refused) -> Option<TaskToken> {
-        refused.shown.as_ref().filter(|record| record.lock == Some(self.token))?.callback.clone()
+        refused.shown.as_deref().filter(|record| record.lock == Some(self.token))?.callback.clone()
     }
 
     /// The batch that counts this outcome, if it ends the task.
