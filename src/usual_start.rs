@@ -10,8 +10,8 @@ use crate::schema::{Codec, millis, number, string};
 use crate::status::Status;
 use crate::time::minus;
 
-/// The update of a client's usual start, put together once. Only its values change from one task to the next; to copy the rest
-/// takes less time than to put it together again, half as much as all that the crate does for a task.
+/// The update of a client's usual start, put together once. Only some values change from one task to the next, and to copy the rest
+/// takes less time than to put it together anew.
 #[derive(Default)]
 pub(crate) struct UsualStart(OnceLock<Update>);
 

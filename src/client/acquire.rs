@@ -138,8 +138,8 @@ async fn make_good(held: &Held, uncounted: Option<Error>) -> Result<(), Error> {
     }
 }
 
-/// Makes the refusal, once whoever waits for a task that is over was told. None where it has changed before their token could be
-/// kept, so that the start may well be taken now.
+/// Makes the refusal, an error, once whoever waits for a task that is over was told. There is none where the task has changed before
+/// their token could be kept, so that the start may well be taken now.
 async fn refuse(
     context: &Context,
     write: &Acquire,

@@ -126,7 +126,10 @@ impl Held {
                     self.sleep(AGAIN.delay(tries)).await;
                 }
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(self.settle().await),
+                Ok(()) => {
+                    self.settle().await;
+                    return Ok(());
+                }
             }
         }
     }
