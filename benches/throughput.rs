@@ -34,7 +34,7 @@ const SIDES: [(Side, &str); 3] = [(Side::Raw, "raw"), (Side::Lease, "start + suc
 /// Whose first task is measured, after `warm_up` or without it.
 const FIRST: [(Side, bool, &str); 3] =
     [(Side::Raw, false, "raw"), (Side::Lease, false, "start + succeed"), (Side::Lease, true, "after warm_up")];
-/// So few of these come to one of the others.
+/// One of these comes to so many of the others.
 const FEWER: usize = 10;
 
 #[derive(Parser)]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use crate::expression::{self, Update};
 use crate::protocol::{Acquire, Path};
 use crate::record::TaskId;
@@ -22,7 +24,7 @@ impl UsualStart {
             return expression::acquire(write, id, codec);
         }
         let mut update = self.0.get_or_init(|| expression::acquire(write, id, codec)).clone();
-        let shard = codec.partition_of(id, Status::InProgress).map(string);
+        let shard = codec.partition_of(id, Status::InProgress).map(AttributeValue::S);
         let changing = [
             (":token", Some(string(write.token))),
             (":now", Some(millis(write.now))),

@@ -80,13 +80,13 @@ impl Bench {
     }
 
     /// Another pair of clients on the same table, which have no connection yet.
-    #[allow(dead_code, reason = "only the bench of latency asks")]
+    #[allow(dead_code, reason = "only benches/throughput.rs asks")]
     pub(crate) fn anew(&self) -> Self {
         Self::at(Server::at(self.endpoint()))
     }
 
     /// Opens the connection of the crate's client.
-    #[allow(dead_code, reason = "only the bench of latency asks")]
+    #[allow(dead_code, reason = "only benches/throughput.rs asks")]
     pub(crate) async fn warm_up(&self) {
         self.tracker.warm_up().await.expect("a connection");
     }

@@ -72,7 +72,7 @@ async fn look(
         (Verdict::Exhaust(mut exhaust), Some(record)) => {
             exhaust.expire_at = context.expire_after(record, exhaust.now);
             exhaust.due_time = context.due_time(Status::Exhausted, None, exhaust.now);
-            if let Some(exhausted) = mark_exhausted(context, &exhaust, record, counting).await? {
+            if let Some(exhausted) = Box::pin(mark_exhausted(context, &exhaust, record, counting)).await? {
                 refuse(context, write, Refusal::Exhausted, Some(exhausted), id).await?;
             }
         }

@@ -164,7 +164,7 @@ impl Table {
         let repeats = (!want.known_by_token).then(|| Repeats::counted_in(&self.repeats));
         let sent = match (&repeats, self.policy.settings(want.within)) {
             (None, None) => self.rooms.send(request),
-            (repeats, settings) => self.rooms.send_customized(request, repeats.clone(), settings),
+            (repeats, settings) => Rooms::send_customized(request, repeats.clone(), settings),
         };
         async move { self.written(action, sent.answer().await, repeats) }
     }

@@ -47,14 +47,13 @@ impl Rooms {
         Sent { room, rooms: Some(self) }
     }
 
-    /// Sends it with what most requests do without.
+    /// Sends it with what most requests do without, and so in a room of another size.
     #[inline(never)]
     pub(super) fn send_customized(
-        &self,
         request: UpdateItemFluentBuilder,
         repeats: Option<Repeats>,
         settings: Option<Builder>,
-    ) -> Sent<'_> {
+    ) -> Sent<'static> {
         let mut request = request.customize();
         if let Some(repeats) = repeats {
             request = request.interceptor(repeats);
