@@ -7,7 +7,8 @@
 //! that has passed: the list's times come in their order, nearly.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -17,17 +18,21 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{self, AsyncSleep};
 use futures_util::future::select;
+use slab::Slab;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// As good as never, for times that can't be told.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+/// So many times of those who wait no more are kept in any case.
+const LEAST_FORGOTTEN: usize = 64;
 
 /// Waits for so long.
 pub(crate) fn sleep(duration: Duration) -> Sleep {
     let now = Instant::now();
-    Sleep { until: now.checked_add(duration).unwrap_or(now + NEVER), place: None }
+    let until = now.checked_add(duration).unwrap_or(now + NEVER);
+    Sleep { until: Some(until).filter(|until| *until > now), place: None }
 }
 
 /// The same for the SDK's time-outs and backoffs.
@@ -42,30 +47,32 @@ impl AsyncSleep for Sleeper {
 
 /// A wait for a time.
 pub(crate) struct Sleep {
-    until: Instant,
+    /// `None` where there is nothing to wait for.
+    until: Option<Instant>,
     /// Where it stands, from its first turn on.
-    place: Option<(Arc<Sleeps>, u64)>,
+    place: Option<(Arc<Sleeps>, usize)>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.until {
-            return Poll::Ready(());
+        if let Some((sleeps, place)) = &self.place {
+            return sleeps.wait(*place, cx.waker());
         }
-        let until = self.until;
-        let (sleeps, number) = self.place.get_or_insert_with(|| Sleeps::of_this_runtime().with_number());
-        sleeps.wait((until, *number), cx.waker());
+        let Some(until) = self.until else { return Poll::Ready(()) };
+        let sleeps = Sleeps::of_this_runtime();
+        let place = sleeps.begin(until, cx.waker().clone());
+        self.place = Some((sleeps, place));
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some((sleeps, number)) = &self.place {
+        if let Some((sleeps, place)) = &self.place {
             // Dropped when the lock is free again: a waker may be the last to hold a future, with another sleep in it.
-            let _waker = sleeps.state().waiting.remove(&(self.until, *number));
+            let _waker = sleeps.state().leave(*place);
         }
     }
 }
@@ -86,11 +93,51 @@ struct Sleeps {
 
 #[derive(Default)]
 struct State {
-    /// Who is to be woken, by their times, and by numbers that tell them apart.
-    waiting: BTreeMap<(Instant, u64), Waker>,
-    numbers: u64,
+    waiting: Slab<Wait>,
+    /// The times of all who wait, and their places. Who waits no more is left in it for a while, since to look for its time would cost
+    /// more than all else. Another may have its place by then.
+    times: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Until when the task that wakes them sleeps. `None` where there is no such task.
     sleeps_until: Option<Instant>,
+}
+
+struct Wait {
+    until: Instant,
+    /// `None` once the time has come.
+    waker: Option<Waker>,
+}
+
+impl State {
+    fn leave(&mut self, place: usize) -> Option<Waker> {
+        let left = self.waiting.try_remove(place)?;
+        // Rarely enough that each who leaves pays for one step of it.
+        if self.times.len() > 2 * self.waiting.len() + LEAST_FORGOTTEN {
+            let Self { waiting, times, .. } = self;
+            times.retain(|Reverse(time)| is_awaited(waiting, *time));
+        }
+        left.waker
+    }
+
+    /// The wakers of those whose time has come.
+    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+        let mut due = Vec::new();
+        while let Some(&Reverse(first)) = self.times.peek() {
+            let awaited = is_awaited(&self.waiting, first);
+            if awaited && first.0 > now {
+                break;
+            }
+            self.times.pop();
+            if awaited {
+                due.extend(self.waiting[first.1].waker.take());
+            }
+        }
+        due
+    }
+}
+
+/// Whether somebody with this place waits for this time.
+fn is_awaited(waiting: &Slab<Wait>, (time, place): (Instant, usize)) -> bool {
+    waiting.get(place).is_some_and(|wait| wait.until == time)
 }
 
 impl Sleeps {
@@ -125,44 +172,46 @@ impl Sleeps {
         })
     }
 
-    fn with_number(self: Arc<Self>) -> (Arc<Self>, u64) {
+    /// The place of a new wait.
+    fn begin(self: &Arc<Self>, until: Instant, waker: Waker) -> usize {
         let mut state = self.state();
-        state.numbers += 1;
-        let number = state.numbers;
-        drop(state);
-        (self, number)
-    }
-
-    fn wait(self: &Arc<Self>, place: (Instant, u64), waker: &Waker) {
-        // Declared before the lock is taken, so dropped when it is free again.
-        let _before;
-        let mut state = self.state();
-        let known = state.waiting.get(&place).is_some_and(|known| known.will_wake(waker));
-        _before = if known { None } else { state.waiting.insert(place, waker.clone()) };
+        let place = state.waiting.insert(Wait { until, waker: Some(waker) });
+        state.times.push(Reverse((until, place)));
         match state.sleeps_until {
-            Some(time) if time <= place.0 => {}
+            Some(time) if time <= until => {}
             Some(_) => {
-                state.sleeps_until = Some(place.0);
+                state.sleeps_until = Some(until);
                 self.earlier.notify_one();
             }
             None => {
-                state.sleeps_until = Some(place.0);
+                state.sleeps_until = Some(until);
                 self.runtime.spawn(wake_in_time(Arc::clone(self)));
             }
         }
+        place
+    }
+
+    /// Whether the time has come. Where not, this waker is the one to be woken.
+    fn wait(&self, place: usize, waker: &Waker) -> Poll<()> {
+        // Declared before the lock is taken, so dropped when it is free again.
+        let _before;
+        let mut state = self.state();
+        match &mut state.waiting[place].waker {
+            None => return Poll::Ready(()),
+            Some(known) if known.will_wake(waker) => {}
+            Some(known) => _before = std::mem::replace(known, waker.clone()),
+        }
+        Poll::Pending
     }
 
     /// Wakes those whose time has come. Returns the time of the next; `None` where nobody waits, and then this task is to end.
     fn wake_due(&self) -> Option<Instant> {
         let now = Instant::now();
-        let mut due = Vec::new();
-        let next = {
+        let (due, next) = {
             let mut state = self.state();
-            while let Some(first) = state.waiting.first_entry().filter(|first| first.key().0 <= now) {
-                due.push(first.remove());
-            }
-            state.sleeps_until = state.waiting.first_key_value().map(|((time, _), _)| *time);
-            state.sleeps_until
+            let due = state.take_due(now);
+            state.sleeps_until = state.times.peek().map(|Reverse((time, _))| *time);
+            (due, state.sleeps_until)
         };
         due.into_iter().for_each(Waker::wake);
         next
@@ -223,10 +272,12 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn who_waits_no_more_is_forgotten() {
-        for _ in 0..100 {
+        for _ in 0..1000 {
             assert!(sleep(SHORT).now_or_never().is_none());
         }
-        assert!(Sleeps::of_this_runtime().state().waiting.is_empty());
+        let sleeps = Sleeps::of_this_runtime();
+        assert!(sleeps.state().waiting.is_empty());
+        assert!(sleeps.state().times.len() <= LEAST_FORGOTTEN);
         assert_eq!(alive(), 1, "one task for all of them");
         until_nobody_waits().await;
         sleep(SHORT).await;
