@@ -101,7 +101,7 @@ impl Context {
 
     /// The record of an item that DynamoDB showed, where it showed one.
     pub(crate) fn decode(&self, id: &TaskId, item: Option<Item>) -> Result<Option<Tracker<RawData>>, Error> {
-        item.map(|item| self.codec.decode(item)).transpose().map_err(|error| error.about(id))
+        item.map(|item| self.codec.decode_of(id, item)).transpose()
     }
 
     /// The record of an item that a write must have given back.

@@ -133,6 +133,8 @@ impl Update {
     }
 }
 
+/// Not inlined, as it is called for each clause.
+#[inline(never)]
 fn append(text: &mut String, separator: &str, part: &str) {
     if !text.is_empty() {
         text.push_str(separator);

@@ -12,10 +12,25 @@ use crate::schema::{Codec, millis, number, string};
 use crate::status::Status;
 use crate::time::minus;
 
-/// The update of a client's usual start, put together once. Only some values change from one task to the next, and to copy the rest
-/// takes less time than to put it together anew.
+/// The update of a client's usual start, put together once. Only some values change from one task to the next.
 #[derive(Default)]
-pub(crate) struct UsualStart(OnceLock<Update>);
+pub(crate) struct UsualStart(OnceLock<Template>);
+
+struct Template {
+    /// Its texts and names.
+    same: Update,
+    values: Vec<(String, Value)>,
+}
+
+enum Value {
+    Same(AttributeValue),
+    Token,
+    Now,
+    Expires,
+    RanOut,
+    MaxAttempts,
+    Shard,
+}
 
 impl UsualStart {
     /// The same as [`expression::acquire`], always with the same `codec`.
@@ -23,22 +38,49 @@ impl UsualStart {
         if !is_usual(write) {
             return expression::acquire(write, id, codec);
         }
-        let mut update = self.0.get_or_init(|| expression::acquire(write, id, codec)).clone();
-        let shard = codec.partition_of(id, Status::InProgress).map(AttributeValue::S);
-        let changing = [
-            (":token", Some(string(write.token))),
-            (":now", Some(millis(write.now))),
-            (":expires", Some(millis(write.expires()))),
-            (":ran_out", Some(millis(minus(write.now, write.skew)))),
-            (":max", Some(number(write.max_attempts))),
-            (":shard", shard),
-        ];
-        for (placeholder, value) in changing {
-            if let (Some(place), Some(value)) = (update.values.get_mut(placeholder), value) {
-                *place = value;
-            }
+        let template = self.0.get_or_init(|| Template::of(expression::acquire(write, id, codec)));
+        let mut update = template.same.clone();
+        update.values.reserve(template.values.len());
+        for (placeholder, value) in &template.values {
+            update.values.insert(placeholder.clone(), value.of(write, id, codec));
         }
         update
+    }
+}
+
+impl Template {
+    fn of(mut update: Update) -> Self {
+        let values = update.values.drain().map(|(placeholder, value)| {
+            let value = Value::behind(&placeholder, value);
+            (placeholder, value)
+        });
+        Self { values: values.collect(), same: update }
+    }
+}
+
+impl Value {
+    fn behind(placeholder: &str, value: AttributeValue) -> Self {
+        match placeholder {
+            ":token" => Self::Token,
+            ":now" => Self::Now,
+            ":expires" => Self::Expires,
+            ":ran_out" => Self::RanOut,
+            ":max" => Self::MaxAttempts,
+            ":shard" => Self::Shard,
+            _ => Self::Same(value),
+        }
+    }
+
+    fn of(&self, write: &Acquire, id: &TaskId, codec: &Codec) -> AttributeValue {
+        match self {
+            Self::Same(value) => value.clone(),
+            Self::Token => string(write.token),
+            Self::Now => millis(write.now),
+            Self::Expires => millis(write.expires()),
+            Self::RanOut => millis(minus(write.now, write.skew)),
+            Self::MaxAttempts => number(write.max_attempts),
+            Self::Shard => AttributeValue::S(codec.partition_of(id, Status::InProgress).unwrap_or_default()),
+        }
     }
 }
 

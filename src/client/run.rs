@@ -211,7 +211,7 @@ impl<D: Data> TrackerClient<D> {
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
     {
-        self.run_recorded(id, options, work).await.map(|recorded| recorded.value)
+        self.run_held(id, options, work).await.map(|(value, _)| value)
     }
 
     /// As [`run`](Self::run), for callers who want the record as well. It costs nothing more.
@@ -229,6 +229,19 @@ impl<D: Data> TrackerClient<D> {
         options: StartOptions,
         work: F,
     ) -> Result<Recorded<T>, RunError<T>>
+    where
+        F: FnOnce(Lease<D>) -> Fut,
+        Fut: Future<Output = Result<T, WorkError>>,
+    {
+        self.run_held(id, options, work).await.map(recorded)
+    }
+
+    async fn run_held<T, F, Fut>(
+        &self,
+        id: impl AsRef<str>,
+        options: StartOptions,
+        work: F,
+    ) -> Result<(T, Arc<Held>), RunError<T>>
     where
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
@@ -251,11 +264,11 @@ impl<D: Data> Lease<D> {
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
     {
-        self.run_with(Care::without_look().beating(beats), work).await
+        self.run_with(Care::without_look().beating(beats), work).await.map(recorded)
     }
 
-    /// Runs the work and records its outcome.
-    pub(crate) async fn run_with<T, F, Fut>(self, care: Care, work: F) -> Result<Recorded<T>, RunError<T>>
+    /// Runs the work and records its outcome. What is held has the record.
+    async fn run_with<T, F, Fut>(self, care: Care, work: F) -> Result<(T, Arc<Held>), RunError<T>>
     where
         F: FnOnce(Lease<D>) -> Fut,
         Fut: Future<Output = Result<T, WorkError>>,
@@ -265,10 +278,7 @@ impl<D: Data> Lease<D> {
         let span = tracing::debug_span!("work", task = ?held.id, attempt = held.attempt, generation = held.generation);
         let work = AssertUnwindSafe(async { work(self).await }).catch_unwind().instrument(span);
         match heart.guard(work).await {
-            Ok(Ok(outcome)) => {
-                let value = record(&held, outcome).await?;
-                Ok(Recorded { value, tracker: held.record() })
-            }
+            Ok(Ok(outcome)) => Ok((record(&held, outcome).await?, held)),
             Err(Stopped { error, output: None }) => Err(RunError::LeaseLost { outcome: None, error }),
             Err(Stopped { error, output: Some(Ok(outcome)) }) => {
                 Err(RunError::LeaseLost { outcome: Some(outcome), error })
@@ -282,6 +292,10 @@ impl<D: Data> Lease<D> {
             }
         }
     }
+}
+
+fn recorded<T>((value, held): (T, Arc<Held>)) -> Recorded<T> {
+    Recorded { value, tracker: held.record() }
 }
 
 /// The work has recorded an outcome itself, so there is nothing to add.

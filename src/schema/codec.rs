@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::raw::{check_size, to_value};
-use super::{Index, Item, KeySchema, Packing, attr, packing};
-use crate::error::{Error, ErrorKind};
-use crate::record::{AttemptError, BatchMember, Loaded, LockToken, RawData, TaskId, TaskToken, Tracker};
+use super::{Index, Item, KeySchema, Packing, attr, decode, packing};
+use crate::error::Error;
+use crate::record::{AttemptError, RawData, TaskId, Tracker};
 use crate::status::{Status, StatusSet};
 
 /// What is needed to read and write items.
@@ -23,53 +23,18 @@ pub(crate) struct Codec {
 
 impl Codec {
     /// The record of an item. Attributes that it does not know are left out.
-    pub(crate) fn decode(&self, mut item: Item) -> Result<Tracker<RawData>, Error> {
-        let id = self.decode_id(&item)?;
-        self.decode_as(id.clone(), &mut item).map_err(|error| error.about(&id))
+    pub(crate) fn decode(&self, item: Item) -> Result<Tracker<RawData>, Error> {
+        self.decode_of(&decode::id(&item, &self.key.partition)?, item)
+    }
+
+    /// The same where it is known whose item it is.
+    pub(crate) fn decode_of(&self, id: &TaskId, item: Item) -> Result<Tracker<RawData>, Error> {
+        decode::record(id.clone(), item, &self.statuses, self.packing).map_err(|error| error.about(id))
     }
 
     /// What the item's partition key says, if it is one of ours.
     pub(crate) fn key_of<'a>(&self, item: &'a Item) -> Option<&'a str> {
         item.get(&self.key.partition)?.as_s().ok().map(String::as_str)
-    }
-
-    fn decode_id(&self, item: &Item) -> Result<TaskId, Error> {
-        let name = &self.key.partition;
-        let key = item.get(name).ok_or_else(|| missing(name))?;
-        let key = key.as_s().map_err(|found| wrong(name, "a string", found))?;
-        TaskId::from_key(key).map_err(|error| Error::new(ErrorKind::Unreadable, error.to_string()))
-    }
-
-    fn decode_as(&self, id: TaskId, item: &mut Item) -> Result<Tracker<RawData>, Error> {
-        let record = Tracker {
-            id,
-            status: self.statuses.status(required(item, attr::STATUS)?),
-            attempts: required(item, attr::ATTEMPTS)?,
-            max_attempts: required(item, attr::MAX_ATTEMPTS)?,
-            generation: required(item, attr::GENERATION)?,
-            create_time: time(item, attr::CREATE_TIME)?.ok_or_else(|| missing(attr::CREATE_TIME))?,
-            update_time: time(item, attr::UPDATE_TIME)?.ok_or_else(|| missing(attr::UPDATE_TIME))?,
-            lock: token(item, attr::LOCK)?,
-            last_lock: token(item, attr::LAST_LOCK)?,
-            step: required(item, attr::STEP)?,
-            lock_owner: text(item, attr::LOCK_OWNER)?,
-            lock_time: time(item, attr::LOCK_TIME)?,
-            lock_expire_time: time(item, attr::LOCK_EXPIRE_TIME)?,
-            data: packing::load(item.remove(attr::DATA), self.packing),
-            errors: errors(item)?,
-            due_time: time(item, attr::DUE_TIME)?,
-            expire_at: parsed(item, attr::EXPIRE_AT)?
-                .map(|seconds| DateTime::from_timestamp(seconds, 0).ok_or_else(|| out_of_range(attr::EXPIRE_AT)))
-                .transpose()?,
-            batch: member(item, attr::BATCH)?,
-            last_batch: member(item, attr::LAST_BATCH)?,
-            callback: task_token(item, attr::CALLBACK)?,
-            loaded: Loaded(None),
-        };
-        if record.lock.is_some() && record.lock_expire_time.is_none() {
-            return Err(missing(attr::LOCK_EXPIRE_TIME));
-        }
-        Ok(record.into_stored())
     }
 
     /// The partition of the index that a task in this state is in; `None` where it is in none.
@@ -132,6 +97,9 @@ pub(crate) fn string(value: impl ToString) -> AttributeValue {
 }
 
 /// A time in milliseconds since 1970, as everywhere but in the TTL attribute.
+///
+/// Not inlined, as it is called for many attributes.
+#[inline(never)]
 pub(crate) fn millis(time: DateTime<Utc>) -> AttributeValue {
     number(time.timestamp_millis())
 }
@@ -148,95 +116,6 @@ pub(crate) fn encode_errors(errors: &[AttemptError]) -> Result<AttributeValue, E
     Ok(value)
 }
 
-fn errors(item: &mut Item) -> Result<Vec<AttemptError>, Error> {
-    match item.remove(attr::ERRORS) {
-        None => Ok(Vec::new()),
-        Some(value) => serde_dynamo::from_attribute_value(value).map_err(|_| {
-            let message = format!("the attribute `{}` is no list of attempts' errors; mend or remove it", attr::ERRORS);
-            Error::new(ErrorKind::Unreadable, message)
-        }),
-    }
-}
-
-fn required<N: std::str::FromStr>(item: &Item, name: &str) -> Result<N, Error> {
-    parsed(item, name)?.ok_or_else(|| missing(name))
-}
-
-fn parsed<N: std::str::FromStr>(item: &Item, name: &str) -> Result<Option<N>, Error> {
-    let Some(value) = item.get(name) else { return Ok(None) };
-    let digits = value.as_n().map_err(|found| wrong(name, "a number", found))?;
-    digits.parse().map(Some).map_err(|_| out_of_range(name))
-}
-
-fn time(item: &Item, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
-    let Some(millis) = parsed(item, name)? else { return Ok(None) };
-    DateTime::from_timestamp_millis(millis).map(Some).ok_or_else(|| out_of_range(name))
-}
-
-fn text(item: &mut Item, name: &str) -> Result<Option<String>, Error> {
-    match item.remove(name) {
-        None => Ok(None),
-        Some(AttributeValue::S(text)) => Ok(Some(text)),
-        Some(other) => Err(wrong(name, "a string", &other)),
-    }
-}
-
-fn token(item: &mut Item, name: &str) -> Result<Option<LockToken>, Error> {
-    parsed_text(item, name, "lock token")
-}
-
-fn member(item: &mut Item, name: &str) -> Result<Option<BatchMember>, Error> {
-    parsed_text(item, name, "part of a batch")
-}
-
-fn task_token(item: &mut Item, name: &str) -> Result<Option<TaskToken>, Error> {
-    parsed_text(item, name, "task token")
-}
-
-fn parsed_text<T>(item: &mut Item, name: &str, wanted: &str) -> Result<Option<T>, Error>
-where
-    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    let Some(text) = text(item, name)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|error| {
-        let message = format!("the attribute `{name}` is no {wanted}; mend or remove it");
-        Error::new(ErrorKind::Unreadable, message).with_source(error)
-    })
-}
-
-#[cold]
-fn missing(name: &str) -> Error {
-    let message =
-        format!("the item has no attribute `{name}`; it was not written by this crate, or was changed by hand");
-    Error::new(ErrorKind::Unreadable, message)
-}
-
-#[cold]
-fn wrong(name: &str, wanted: &str, found: &AttributeValue) -> Error {
-    let message = format!("the attribute `{name}` is not {wanted} but {}; mend the item", type_of(found));
-    Error::new(ErrorKind::Unreadable, message)
-}
-
-#[cold]
-fn out_of_range(name: &str) -> Error {
-    let message = format!("the attribute `{name}` is a number outside of what it can be; mend the item");
-    Error::new(ErrorKind::Unreadable, message)
-}
-
-fn type_of(value: &AttributeValue) -> &'static str {
-    match value {
-        AttributeValue::S(_) => "a string",
-        AttributeValue::N(_) => "a number",
-        AttributeValue::B(_) => "binary",
-        AttributeValue::Bool(_) => "a boolean",
-        AttributeValue::Null(_) => "null",
-        AttributeValue::L(_) => "a list",
-        AttributeValue::M(_) => "a map",
-        AttributeValue::Ss(_) | AttributeValue::Ns(_) | AttributeValue::Bs(_) => "a set",
-        _ => "of an unknown type",
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::HashMap;
@@ -244,8 +123,9 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::record::{BatchMember, LockToken, TaskToken};
     use crate::schema::ATTRIBUTES;
-    use crate::status::Status;
 
     /// One that does not pack, and one that packs all that it can.
     fn codecs() -> Vec<Codec> {

@@ -1,6 +1,7 @@
 //! How a record is stored: attribute names, the key, the item's form, the table.
 
 mod codec;
+mod decode;
 mod definition;
 #[cfg(feature = "zstd")]
 mod frame;

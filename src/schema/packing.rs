@@ -45,11 +45,11 @@ pub(super) fn store(data: AttributeValue, packing: Option<Packing>) -> Result<At
 
 /// The data that an item has. What can't be unpacked stays as it is, and only who asks for the data is told why: what is decided by
 /// the record alone goes on, and the attempt that could not read it is recorded.
-pub(super) fn load(stored: Option<AttributeValue>, packing: Option<Packing>) -> RawData {
-    let Some(bytes) = stored.as_ref().and_then(packed_bytes) else { return RawData::new(stored) };
+pub(super) fn load(stored: AttributeValue, packing: Option<Packing>) -> RawData {
+    let Some(bytes) = packed_bytes(&stored) else { return RawData::new(Some(stored)) };
     match packing.ok_or(NOT_UNPACKED).and_then(|packing| (packing.unpack)(bytes)) {
         Ok(data) => RawData::new(Some(data)),
-        Err(why) => RawData::still_packed(stored, why),
+        Err(why) => RawData::still_packed(Some(stored), why),
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn read(stored: AttributeValue, packing: Option<Packing>) -> Result<AttributeValue, Error> {
-        load(Some(stored), packing).into_unpacked().map(|data| data.expect("there is data"))
+        load(stored, packing).into_unpacked().map(|data| data.expect("there is data"))
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_is_not_unpacked_says_so_and_shows_nothing() {
         let packed = store(text(1000), Some(PACKING)).unwrap();
-        let raw = load(Some(packed.clone()), None);
+        let raw = load(packed.clone(), None);
         assert_eq!(raw.as_attribute_value(), Some(&packed));
         let error = raw.unpacked().unwrap_err();
         assert!(error.kind() == ErrorKind::Unreadable && error.to_string().contains("pack_data_over"), "{error}");

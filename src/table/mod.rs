@@ -171,15 +171,27 @@ impl Table {
 
     fn written(&self, action: &str, answer: Answer, repeats: Option<Repeats>) -> Result<Written, Error> {
         match answer {
-            Ok(answer) => Ok(Written::Done(answer.attributes)),
-            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
+            Ok(item) => Ok(Written::Done(item)),
+            Err(error) => self.not_updated(action, *error, repeats),
+        }
+    }
+
+    #[cold]
+    fn not_updated(
+        &self,
+        action: &str,
+        error: SdkError<UpdateItemError>,
+        repeats: Option<Repeats>,
+    ) -> Result<Written, Error> {
+        match error {
+            SdkError::ServiceError(answer) if answer.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(refused) = answer.into_err() else {
                     unreachable!()
                 };
                 let repeated = repeats.is_some_and(|repeats| repeats.any());
                 Ok(Written::Refused { item: refused.item, repeated })
             }
-            Err(error) => Err(self.failure(action, error)),
+            error => Err(self.failure(action, error)),
         }
     }
 

@@ -7,14 +7,17 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
+use futures_util::FutureExt;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::repeats::Repeats;
+use crate::schema::Item;
 
 /// So many are kept when nobody is in them, each of 6 KB or a little more.
 const MOST_KEPT: usize = 64;
 
-pub(super) type Answer = Result<UpdateItemOutput, SdkError<UpdateItemError>>;
+/// The item, where it was asked for. The rest is on the heap or left out, so that whoever awaits the answer has room for no more.
+pub(super) type Answer = Result<Option<Item>, Box<SdkError<UpdateItemError>>>;
 type Room = ReusableBoxFuture<'static, Answer>;
 
 /// Rooms for updates that are under way.
@@ -38,9 +41,9 @@ impl Rooms {
     pub(super) fn send(&self, request: UpdateItemFluentBuilder) -> Sent<'_> {
         let kept = self.kept().pop();
         let room = match kept {
-            None => Room::new(request.send()),
+            None => Room::new(request.send().map(item_of)),
             Some(mut room) => {
-                room.set(request.send());
+                room.set(request.send().map(item_of));
                 room
             }
         };
@@ -61,7 +64,7 @@ impl Rooms {
         if let Some(settings) = settings {
             request = request.config_override(settings);
         }
-        Sent { room: Room::new(request.send()), rooms: None }
+        Sent { room: Room::new(request.send().map(item_of)), rooms: None }
     }
 
     fn keep(&self, room: Room) {
@@ -84,6 +87,10 @@ impl Sent<'_> {
         }
         answer
     }
+}
+
+fn item_of(answer: Result<UpdateItemOutput, SdkError<UpdateItemError>>) -> Answer {
+    answer.map(|answer| answer.attributes).map_err(Box::new)
 }
 
 impl fmt::Debug for Rooms {

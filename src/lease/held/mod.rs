@@ -357,6 +357,8 @@ impl Held {
         self.lost.cancel();
     }
 
+    /// Not inlined, since each task does this many times.
+    #[inline(never)]
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

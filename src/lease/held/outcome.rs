@@ -70,8 +70,9 @@ impl Held {
         let now = self.context.now();
         let due_time = error.filter(|_| status == Status::Failed).and_then(|error| self.due_after(error, now));
         let due_time = self.context.due_time(status, due_time, now);
-        let not_kept = self.state().not_kept.clone().filter(|_| status == Status::Succeeded);
-        let not_kept = not_kept.map(|why| WorkError::from_parts(DATA_NOT_KEPT, &why, None));
+        let state = self.state();
+        let not_kept = state.not_kept.as_deref().filter(|_| status == Status::Succeeded);
+        let not_kept = not_kept.map(|why| WorkError::from_parts(DATA_NOT_KEPT, why, None));
         let error = error.or(not_kept.as_ref()).map(|error| error.to_attempt_error(self.attempt, now));
         let history = self.context.error_history;
         End {
@@ -80,8 +81,8 @@ impl Held {
             now,
             status,
             attempts: None,
-            errors: error.map(|error| End::history(self.state().record.errors.clone(), &error, history)),
-            expire_at: status.is_final().then(|| self.context.expire_after(&self.state().record, now)).flatten(),
+            errors: error.map(|error| End::history(state.record.errors.clone(), &error, history)),
+            expire_at: status.is_final().then(|| self.context.expire_after(&state.record, now)).flatten(),
         }
     }
 
