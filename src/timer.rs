@@ -2,9 +2,9 @@
 //!
 //! A task of ours waits for six things that hardly ever come about: for each of its two requests, the time-outs of the try and of the
 //! whole; then the next heartbeat, and the lease's end. To begin and end such a wait with tokio costs a task as much time as all else that
-//! the crate does, since an earlier time than the others' wakes the thread that waits for the earliest. Here a wait is an entry
-//! in a list. The task that wakes them sleeps until the earliest time there was, and takes what has come since then into account only when
-//! that has passed: the list's times come in their order, nearly.
+//! the crate does, since an earlier time than the others' wakes the thread that waits for the earliest. Here a wait is an entry in a slab,
+//! and its time one in a heap, into which most come in their order. The task that wakes whoever waits sleeps until the earliest time there
+//! was, and takes what has been given up since then into account only when that has passed.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -25,8 +25,8 @@ use tokio::time::Instant;
 
 /// As good as never, for times that can't be told.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
-/// So many times of those who wait no more are kept in any case.
-const LEAST_FORGOTTEN: usize = 64;
+/// So many times that nobody waits for any more may be left in the heap, however few are waited for.
+const LEFT_OVER: usize = 64;
 
 /// Waits for so long.
 pub(crate) fn sleep(duration: Duration) -> Sleep {
@@ -45,7 +45,7 @@ impl AsyncSleep for Sleeper {
     }
 }
 
-/// A wait for a time.
+/// A wait for a time. It is over when the task that wakes others has come round to it, a little after that.
 pub(crate) struct Sleep {
     /// `None` where there is nothing to wait for.
     until: Option<Instant>,
@@ -110,8 +110,8 @@ struct Wait {
 impl State {
     fn leave(&mut self, place: usize) -> Option<Waker> {
         let left = self.waiting.try_remove(place)?;
-        // Rarely enough that each who leaves pays for one step of it.
-        if self.times.len() > 2 * self.waiting.len() + LEAST_FORGOTTEN {
+        // So rarely that it comes to a step or two for each who leaves.
+        if self.times.len() > 2 * self.waiting.len() + LEFT_OVER {
             let Self { waiting, times, .. } = self;
             times.retain(|Reverse(time)| is_awaited(waiting, *time));
         }
@@ -182,13 +182,22 @@ impl Sleeps {
             Some(_) => {
                 state.sleeps_until = Some(until);
                 self.earlier.notify_one();
+                self.hand_over();
             }
             None => {
                 state.sleeps_until = Some(until);
                 self.runtime.spawn(wake_in_time(Arc::clone(self)));
+                self.hand_over();
             }
         }
         place
+    }
+
+    /// Lets another thread have the task that wakes others. What a thread of the runtime has woken last is that thread's alone (*LIFO slot*,
+    /// documentation of `tokio::runtime`), until something else comes there. If the thread now did work that does not yield, nobody
+    /// would be woken.
+    fn hand_over(&self) {
+        self.runtime.spawn(async {});
     }
 
     /// Whether the time has come. Where not, this waker is the one to be woken.
@@ -277,10 +286,32 @@ mod tests {
         }
         let sleeps = Sleeps::of_this_runtime();
         assert!(sleeps.state().waiting.is_empty());
-        assert!(sleeps.state().times.len() <= LEAST_FORGOTTEN);
-        assert_eq!(alive(), 1, "one task for all of them");
+        assert!(sleeps.state().times.len() <= LEFT_OVER);
+        assert_eq!(alive(), 2, "one task for all of them, and the empty one that hands it over");
         until_nobody_waits().await;
         sleep(SHORT).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_thread_that_does_not_yield_holds_up_no_wait() {
+        struct Ring(std::sync::mpsc::SyncSender<()>);
+        impl std::task::Wake for Ring {
+            fn wake(self: Arc<Self>) {
+                self.0.send(()).unwrap();
+            }
+        }
+        // The second is earlier than the task that wakes others knows.
+        let blocks = |before: Duration| async move {
+            let mut late = pin!(sleep(before));
+            assert!(late.as_mut().now_or_never().is_none());
+            let (ring, rung) = std::sync::mpsc::sync_channel(1);
+            let mut wait = pin!(sleep(SHORT));
+            let waker = Waker::from(Arc::new(Ring(ring)));
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            rung.recv_timeout(Duration::from_secs(60)).unwrap();
+        };
+        tokio::spawn(blocks(SHORT)).await.unwrap();
+        tokio::spawn(blocks(Duration::from_secs(3600))).await.unwrap();
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl<D: Data> TrackerClient<D> {
         self.run_held(id, options, work).await.map(|(value, _)| value)
     }
 
-    /// As [`run`](Self::run), for callers who want the record as well. It costs nothing more.
+    /// As [`run`](Self::run), for callers who want the record as well. It costs no further request.
     ///
     /// # Errors
     ///

@@ -98,7 +98,7 @@ pub(crate) fn string(value: impl ToString) -> AttributeValue {
 
 /// A time in milliseconds since 1970, as everywhere but in the TTL attribute.
 ///
-/// Not inlined, as it is called for many attributes.
+/// Not inlined, since many attributes are times.
 #[inline(never)]
 pub(crate) fn millis(time: DateTime<Utc>) -> AttributeValue {
     number(time.timestamp_millis())

@@ -90,7 +90,7 @@ fn number<N: FromStr>(name: &str, value: &AttributeValue) -> Result<N, Error> {
     digits.parse().map_err(|_| out_of_range(name))
 }
 
-/// Not inlined, since it is called for many attributes: what a task has to fetch of its code is what it costs.
+/// Not inlined, since many attributes are times.
 #[inline(never)]
 fn time(name: &str, value: &AttributeValue) -> Result<DateTime<Utc>, Error> {
     DateTime::from_timestamp_millis(number(name, value)?).ok_or_else(|| out_of_range(name))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dynamo_tracker::{RunError, StartOptions, Status, WorkError};
+use dynamo_tracker::{Lease, RunError, StartOptions, Status, WorkError};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::bed::log::Log;
 crate::tests![
     the_work_is_run_once,
     a_failed_work_is_recorded,
+    an_error_may_ask_its_lease,
     a_panic_is_recorded_and_goes_on,
     a_dropped_run_releases_nothing,
     a_lease_that_is_lost_meanwhile_is_told_apart,
@@ -63,6 +64,17 @@ async fn a_failed_work_is_recorded(bed: Bed) {
     assert_eq!((record.status, &record.data), (Status::Failed, &Value::Null));
     assert_eq!(record.errors, tracker.errors);
     assert_eq!(record.errors[0].error_type, "core::num::error::ParseIntError");
+}
+
+async fn an_error_may_ask_its_lease(bed: Bed) {
+    #[derive(Debug, thiserror::Error)]
+    #[error("attempt {} was too late", .0.tracker().attempts)]
+    struct TooLate(Lease<()>);
+
+    let client = bed.client::<()>();
+    let run = client.run("t", StartOptions::new(), |lease| async move { Err::<(), _>(TooLate(lease).into()) });
+    let RunError::Failed { tracker, .. } = run.await.unwrap_err() else { panic!("the work failed") };
+    assert_eq!(tracker.errors[0].message, "attempt 1 was too late");
 }
 
 async fn a_panic_is_recorded_and_goes_on(bed: Bed) {
@@ -135,7 +147,7 @@ async fn a_lease_kept_beyond_the_run_is_dead(bed: Bed) {
 async fn a_run_can_be_spawned(bed: Bed) {
     let client = bed.client::<Value>();
     let task = tokio::spawn(async move {
-        let work = async |mut lease: dynamo_tracker::Lease<Value>| {
+        let work = async |mut lease: Lease<Value>| {
             lease.checkpoint(json!(1)).await?;
             Ok(lease.attempt())
         };

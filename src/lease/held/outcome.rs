@@ -70,10 +70,12 @@ impl Held {
         let now = self.context.now();
         let due_time = error.filter(|_| status == Status::Failed).and_then(|error| self.due_after(error, now));
         let due_time = self.context.due_time(status, due_time, now);
+        let in_attempt = |error: &WorkError| error.to_attempt_error(self.attempt, now);
+        // Before the lock is taken: the error is the caller's, and what it says of itself may well ask its lease.
+        let error = error.map(in_attempt);
         let state = self.state();
         let not_kept = state.not_kept.as_deref().filter(|_| status == Status::Succeeded);
-        let not_kept = not_kept.map(|why| WorkError::from_parts(DATA_NOT_KEPT, why, None));
-        let error = error.or(not_kept.as_ref()).map(|error| error.to_attempt_error(self.attempt, now));
+        let error = error.or_else(|| not_kept.map(|why| in_attempt(&WorkError::from_parts(DATA_NOT_KEPT, why, None))));
         let history = self.context.error_history;
         End {
             due_time,
