@@ -27,6 +27,8 @@ use tokio::time::Instant;
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 /// So many times that nobody waits for any more may be left in the heap, however few are waited for.
 const LEFT_OVER: usize = 64;
+/// Room for so many is kept when nobody waits.
+const MOST_KEPT: usize = 256;
 
 /// Waits for so long.
 pub(crate) fn sleep(duration: Duration) -> Sleep {
@@ -114,6 +116,11 @@ impl State {
         if self.times.len() > 2 * self.waiting.len() + LEFT_OVER {
             let Self { waiting, times, .. } = self;
             times.retain(|Reverse(time)| is_awaited(waiting, *time));
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > MOST_KEPT {
+            // There were many, and they are to leave no more behind than few.
+            self.waiting.shrink_to_fit();
+            self.times.shrink_to(MOST_KEPT);
         }
         left.waker
     }
@@ -287,6 +294,11 @@ mod tests {
         let sleeps = Sleeps::of_this_runtime();
         assert!(sleeps.state().waiting.is_empty());
         assert!(sleeps.state().times.len() <= LEFT_OVER);
+        let mut many: Vec<_> = (0..10_000).map(|_| Box::pin(sleep(SHORT))).collect();
+        many.iter_mut().for_each(|sleep| assert!(sleep.now_or_never().is_none()));
+        drop(many);
+        assert!(sleeps.state().waiting.capacity() <= MOST_KEPT);
+        assert!(sleeps.state().times.capacity() <= MOST_KEPT);
         assert_eq!(alive(), 2, "one task for all of them, and the empty one that hands it over");
         until_nobody_waits().await;
         sleep(SHORT).await;
