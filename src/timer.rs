@@ -184,19 +184,16 @@ impl Sleeps {
         let mut state = self.state();
         let place = state.waiting.insert(Wait { until, waker: Some(waker) });
         state.times.push(Reverse((until, place)));
-        match state.sleeps_until {
-            Some(time) if time <= until => {}
-            Some(_) => {
-                state.sleeps_until = Some(until);
-                self.earlier.notify_one();
-                self.hand_over();
-            }
-            None => {
-                state.sleeps_until = Some(until);
-                self.runtime.spawn(wake_in_time(Arc::clone(self)));
-                self.hand_over();
-            }
+        let known = state.sleeps_until;
+        if known.is_some_and(|time| time <= until) {
+            return place;
         }
+        state.sleeps_until = Some(until);
+        match known {
+            Some(_) => self.earlier.notify_one(),
+            None => drop(self.runtime.spawn(wake_in_time(Arc::clone(self)))),
+        }
+        self.hand_over();
         place
     }
 

@@ -17,7 +17,7 @@ use crate::time::minus;
 pub(crate) struct UsualStart(OnceLock<Template>);
 
 struct Template {
-    /// Its texts and names.
+    /// Its texts and names, and room for as many values.
     same: Update,
     values: Vec<(String, Value)>,
 }
@@ -40,7 +40,6 @@ impl UsualStart {
         }
         let template = self.0.get_or_init(|| Template::of(expression::acquire(write, id, codec)));
         let mut update = template.same.clone();
-        update.values.reserve(template.values.len());
         for (placeholder, value) in &template.values {
             update.values.insert(placeholder.clone(), value.of(write, id, codec));
         }
